@@ -26,6 +26,10 @@ impl Backoff {
         whole - whole / 2 / 1_024 * jitter
     }
 
+    #[cfg_attr(
+        not(any(feature = "memcached", feature = "redis")),
+        allow(dead_code, reason = "of stores with connections of their own")
+    )]
     pub(super) fn reset(&mut self) {
         self.failures = 0;
     }

@@ -16,7 +16,7 @@
 pub(crate) mod address;
 #[cfg(any(feature = "file", feature = "memory", feature = "postgres", feature = "mysql", feature = "sqlite"))]
 mod background_tasks;
-#[cfg(any(feature = "memcached", feature = "redis"))]
+#[cfg(any(feature = "memcached", feature = "redis", feature = "postgres", feature = "mysql", feature = "sqlite"))]
 mod backoff;
 mod cached;
 mod capability;
@@ -43,7 +43,7 @@ mod page;
 pub mod provided;
 #[cfg(feature = "redis")]
 pub(crate) mod redis;
-#[cfg(any(feature = "memcached", feature = "redis"))]
+#[cfg(any(feature = "memcached", feature = "redis", feature = "postgres", feature = "mysql", feature = "sqlite"))]
 mod released;
 mod slot_rings;
 mod small_bytes;

@@ -27,6 +27,15 @@ impl Released {
         self.group(id).notify_waiters();
     }
 
+    /// Wakes all requests that wait for a lease.
+    #[cfg_attr(
+        not(any(feature = "postgres", feature = "mysql", feature = "sqlite")),
+        allow(dead_code, reason = "of the SQL store")
+    )]
+    pub(super) fn ring_all(&self) {
+        self.0.iter().for_each(Notify::notify_waiters);
+    }
+
     /// Returns a future that completes at the next ring after this call, even if it is first polled after the ring.
     pub(super) fn next(&self, id: &SessionId) -> Notified<'_> {
         // `Notified` is woken by every `notify_waiters` after its creation.

@@ -19,7 +19,7 @@ use tokio::{
 };
 
 use crate::{
-    server::{Product, Server},
+    server::{Bouncer, Product, Server},
     support::{LIMIT, table},
 };
 
@@ -99,16 +99,50 @@ async fn pass(mut client: TcpStream, mut server: TcpStream, control: Arc<Control
     }
 }
 
-async fn happens_once(product: Product, prepared: bool) {
+/// Where the answers are lost.
+#[derive(Clone, Copy)]
+enum Between {
+    Server(Product),
+    /// The store and PgBouncer.
+    Bouncer,
+    /// PgBouncer and its server, whose connection it then reports as broken.
+    BouncerAndServer,
+}
+
+async fn happens_once(between: Between, prepared: bool) {
+    let product = match between {
+        Between::Server(product) => product,
+        Between::Bouncer | Between::BouncerAndServer => Product::Postgres,
+    };
     let server = Server::shared(product);
     let name = server.database();
     for check in conformance::checks().iter().filter(|check| check.sentences.contains(&"G6")) {
-        let proxy = Arc::new(Proxy::start(server.port()).await);
+        // One connection: a request of another would be counted as well.
+        let settings = ["default_pool_size = 1", "server_login_retry = 1"];
+        let (proxy, port, _bouncer) = match between {
+            Between::Server(_) => {
+                let proxy = Proxy::start(server.port()).await;
+                let port = proxy.port;
+                (proxy, port, None)
+            }
+            Between::Bouncer => {
+                let bouncer = Bouncer::start(server, &settings);
+                let proxy = Proxy::start(bouncer.port()).await;
+                let port = proxy.port;
+                (proxy, port, Some(bouncer))
+            }
+            Between::BouncerAndServer => {
+                let proxy = Proxy::start(server.port()).await;
+                let bouncer = Bouncer::start_at(proxy.port, &settings);
+                (proxy, bouncer.port(), Some(bouncer))
+            }
+        };
+        let proxy = Arc::new(proxy);
         let user = match product {
             Product::Postgres => "postgres",
             Product::MariaDb => "tests",
         };
-        let url = server.url_at(proxy.port, user, &name);
+        let url = server.url_at(port, user, &name);
         // Only one connection, since the proxy would also count the requests of others.
         let builder = match product {
             Product::Postgres => SqlStore::postgres_with(url.parse().unwrap(), 1),
@@ -131,13 +165,23 @@ async fn happens_once(product: Product, prepared: bool) {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unanswered_write_to_postgres_happens_once() {
     for prepared in [true, false] {
-        happens_once(Product::Postgres, prepared).await;
+        happens_once(Between::Server(Product::Postgres), prepared).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unanswered_write_to_mariadb_happens_once() {
     for prepared in [true, false] {
-        happens_once(Product::MariaDb, prepared).await;
+        happens_once(Between::Server(Product::MariaDb), prepared).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_that_a_bouncer_does_not_answer_happens_once() {
+    happens_once(Between::Bouncer, false).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_that_a_bouncers_server_does_not_answer_happens_once() {
+    happens_once(Between::BouncerAndServer, false).await;
 }

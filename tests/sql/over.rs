@@ -69,6 +69,32 @@ async fn a_pool_of_one_behind_a_bouncer_passes_the_kit() {
     behind_a_bouncer(1).await;
 }
 
+/// As the documentation advises for many sessions.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_partitioned_table_of_postgres_passes_the_kit() {
+    let server = Server::shared(Product::Postgres);
+    let pool = postgres_pool(&server.url(&server.database()), 8).await;
+    let open = async || {
+        let (table, clock) = (fresh_name("sessions"), conformance::manual_clock());
+        let builder = || SqlStore::postgres(pool.clone()).table(&table).clock(clock.clone()).sweep_interval(None);
+        let plain = builder().schema_sql().expect("a name");
+        let parted = plain.replace(") WITH (fillfactor = 80);", ") PARTITION BY HASH (id);");
+        assert_ne!(plain, parted);
+        let parts = (0..4).map(|n| {
+            format!(
+                "CREATE TABLE {table}_{n} PARTITION OF {table} FOR VALUES WITH (MODULUS 4, REMAINDER {n}) WITH (fillfactor = \
+                 80);"
+            )
+        });
+        let text = parted + &parts.collect::<String>();
+        sqlx::raw_sql(sqlx::AssertSqlSafe(text)).execute(&pool).await.expect("it may");
+        // Both find the table that is there.
+        let (store, twin) = (builder().open().await.expect("it fits"), builder().create().await.expect("it fits"));
+        Harness::new(store, clock.clone()).twin(twin).expects_all().rounds(10)
+    };
+    conformance::run(open).await.assert_passed();
+}
+
 async fn an_hour_off(product: Product, clock: &str) {
     let server = Server::start_with(product, Setup { clock: Some(clock), ..Setup::default() });
     let url = server.url(&server.database());

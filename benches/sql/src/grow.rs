@@ -19,9 +19,9 @@ const OPERATIONS: usize = 200;
 /// The number of tasks that fill the table.
 const FILLERS: usize = 32;
 
-pub(crate) fn grow(most: usize, place: &Place) {
+pub(crate) fn grow(most: usize, only: Option<Kind>, place: &Place) {
     println!("microseconds of a load and of an update by one task, and the ratio to the first line");
-    for kind in [Kind::Own, Kind::OwnSqlite] {
+    for kind in [Kind::Own, Kind::OwnSqlite].into_iter().filter(|kind| only.is_none_or(|only| only == *kind)) {
         println!("{}", kind.name());
         runtime::two_threads().block_on(over(kind, &place.of(kind), most));
     }

@@ -62,6 +62,9 @@ enum Command {
         /// Largest number of rows.
         #[arg(long, default_value_t = 1_000_000)]
         most: usize,
+        /// Only over this: `own` (PostgreSQL) or `own-sqlite`.
+        #[arg(long)]
+        only: Option<Kind>,
     },
     /// Durable writes to SQLite by 1 and by 32 tasks, without HTTP.
     Writes,
@@ -79,7 +82,7 @@ fn main() {
             rounds,
             &database::Place::new(no_sync),
         ),
-        Some(Command::Grow { most }) => grow::grow(most, &database::Place::new(no_sync)),
+        Some(Command::Grow { most, only }) => grow::grow(most, only, &database::Place::new(no_sync)),
         Some(Command::Writes) => writes::compare(rounds),
         Some(Command::ChildServe { kind, place }) => over_http::serve(kind, &place),
         Some(Command::ChildLoad { port, pages, connections, seconds }) => {

@@ -2,10 +2,16 @@
 
 #[cfg(feature = "sqlite")]
 use std::path::Path;
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+use std::sync::Arc;
 use std::{fmt, time::Duration};
 
+#[cfg(feature = "mysql")]
+use super::engine::MySqlDriver;
+#[cfg(feature = "postgres")]
+use super::engine::PostgresDriver;
 #[cfg(any(feature = "postgres", feature = "mysql"))]
-use super::engine::{Doubt, PoolSettings, Pooled};
+use super::engine::{Connections, PoolSettings, Pooled, Source};
 #[cfg(feature = "sqlite")]
 use super::engine::{Place, SqliteEngine, SqliteSettings};
 use super::{
@@ -23,10 +29,6 @@ use crate::{
     clock::Clock,
     events::{Observer, Observers},
 };
-
-/// How long a connection of the store's own pool may be idle and still be used without a ping.
-#[cfg(any(feature = "postgres", feature = "mysql"))]
-const TRUSTED: Duration = Duration::from_secs(1);
 
 /// Configures and opens a [`SqlStore`].
 ///
@@ -59,28 +61,20 @@ pub struct SqlStoreBuilder {
 #[derive(Clone)]
 enum Database {
     #[cfg(feature = "postgres")]
-    Postgres(sqlx::PgPool, Pool),
+    Postgres(Source<PostgresDriver>),
     #[cfg(feature = "mysql")]
-    MySql(sqlx::MySqlPool, Pool),
+    MySql(Source<MySqlDriver>),
     #[cfg(feature = "sqlite")]
     Sqlite(Place),
-}
-
-/// Who opened the pool: the application, or the store.
-#[cfg(any(feature = "postgres", feature = "mysql"))]
-#[derive(Clone)]
-enum Pool {
-    Given,
-    Owned(Doubt),
 }
 
 impl Database {
     fn dialect(&self) -> &'static Dialect {
         match self {
             #[cfg(feature = "postgres")]
-            Self::Postgres(..) => &dialect::POSTGRES,
+            Self::Postgres(_) => &dialect::POSTGRES,
             #[cfg(feature = "mysql")]
-            Self::MySql(..) => &dialect::MYSQL,
+            Self::MySql(_) => &dialect::MYSQL,
             #[cfg(feature = "sqlite")]
             Self::Sqlite(_) => &dialect::SQLITE,
         }
@@ -91,53 +85,34 @@ impl SqlStore {
     /// Stores sessions in PostgreSQL, over the application's pool.
     #[cfg(feature = "postgres")]
     pub fn postgres(pool: sqlx::PgPool) -> SqlStoreBuilder {
-        SqlStoreBuilder::new(Database::Postgres(pool, Pool::Given))
+        SqlStoreBuilder::new(Database::Postgres(Source::Given(pool)))
     }
 
-    /// Stores sessions in PostgreSQL, over the store's own pool of at most `connections` connections, at least 1.
+    /// Stores sessions in PostgreSQL, over at most this many connections of the store's own, at least 1.
     ///
-    /// Before it uses a connection, this pool pings it only if the connection has been idle for a second, or if another
-    /// one was found dead in that time. That saves a round trip for each statement. The store's `close` closes the
-    /// pool.
+    /// Each statement takes one round trip. A pool of sqlx takes a second one to ask a connection whether it is still
+    /// there, and by default a third. The store asks only a connection that was idle for a second, or since another one
+    /// was found dead. It closes connections that were idle for 10 minutes or are 30 minutes old, and all of them by
+    /// its `close`.
     #[cfg(feature = "postgres")]
     pub fn postgres_with(options: sqlx::postgres::PgConnectOptions, connections: u32) -> SqlStoreBuilder {
-        let doubt = Doubt::default();
-        let known = doubt.clone();
-        let pool = sqlx::postgres::PgPoolOptions::new()
-            .max_connections(connections.max(1))
-            .test_before_acquire(false)
-            .before_acquire(move |connection, meta| {
-                let trusted = meta.idle_for < TRUSTED && !known.applies(meta.idle_for);
-                Box::pin(async move { still_there(connection, trusted).await })
-            });
-        // PgBouncer refuses this setting by default, and no statement has floating-point numbers.
-        let options = options.extra_float_digits(None);
-        SqlStoreBuilder::new(Database::Postgres(pool.connect_lazy_with(options), Pool::Owned(doubt)))
+        // A setting that PgBouncer refuses by default. No statement has such a number.
+        let own = Connections::new(options.extra_float_digits(None), connections);
+        SqlStoreBuilder::new(Database::Postgres(Source::Own(Arc::new(own))))
     }
 
     /// Stores sessions in MySQL or MariaDB, over the application's pool.
     #[cfg(feature = "mysql")]
     pub fn mysql(pool: sqlx::MySqlPool) -> SqlStoreBuilder {
-        SqlStoreBuilder::new(Database::MySql(pool, Pool::Given))
+        SqlStoreBuilder::new(Database::MySql(Source::Given(pool)))
     }
 
-    /// Stores sessions in MySQL or MariaDB, over the store's own pool of at most `connections` connections, at least 1.
-    ///
-    /// Before it uses a connection, this pool pings it only if the connection has been idle for a second, or if another
-    /// one was found dead in that time. That saves a round trip for each statement. The store's `close` closes the
-    /// pool.
+    /// Stores sessions in MySQL or MariaDB, over at most this many connections of the store's own, at least 1; see
+    /// `postgres_with`.
     #[cfg(feature = "mysql")]
     pub fn mysql_with(options: sqlx::mysql::MySqlConnectOptions, connections: u32) -> SqlStoreBuilder {
-        let doubt = Doubt::default();
-        let known = doubt.clone();
-        let pool = sqlx::mysql::MySqlPoolOptions::new()
-            .max_connections(connections.max(1))
-            .test_before_acquire(false)
-            .before_acquire(move |connection, meta| {
-                let trusted = meta.idle_for < TRUSTED && !known.applies(meta.idle_for);
-                Box::pin(async move { still_there(connection, trusted).await })
-            });
-        SqlStoreBuilder::new(Database::MySql(pool.connect_lazy_with(options), Pool::Owned(doubt)))
+        let own = Connections::new(options, connections);
+        SqlStoreBuilder::new(Database::MySql(Source::Own(Arc::new(own))))
     }
 
     /// Stores sessions in an SQLite file, which can be the application's.
@@ -152,11 +127,6 @@ impl SqlStore {
     pub fn sqlite_in_memory() -> SqlStoreBuilder {
         SqlStoreBuilder::new(Database::Sqlite(Place::Memory))
     }
-}
-
-#[cfg(any(feature = "postgres", feature = "mysql"))]
-async fn still_there(connection: &mut impl sqlx::Connection, trusted: bool) -> Result<bool, sqlx::Error> {
-    Ok(trusted || connection.ping().await.is_ok())
 }
 
 impl SqlStoreBuilder {
@@ -352,18 +322,12 @@ impl SqlStoreBuilder {
     async fn engine(&self) -> Result<Engine, SqlStoreError> {
         let limit = self.request_timeout;
         #[cfg(any(feature = "postgres", feature = "mysql"))]
-        let settings = |pool: &Pool| {
-            let (owned, doubt) = match pool {
-                Pool::Given => (false, Doubt::default()),
-                Pool::Owned(doubt) => (true, doubt.clone()),
-            };
-            PoolSettings { limit, prepared: self.prepared_statements, owned, doubt }
-        };
+        let settings = PoolSettings { limit, prepared: self.prepared_statements };
         Ok(match &self.database {
             #[cfg(feature = "postgres")]
-            Database::Postgres(pool, whose) => Engine::Postgres(Pooled::new(pool.clone(), settings(whose))),
+            Database::Postgres(source) => Engine::Postgres(Pooled::new(source.clone(), settings)),
             #[cfg(feature = "mysql")]
-            Database::MySql(pool, whose) => Engine::MySql(Pooled::new(pool.clone(), settings(whose))),
+            Database::MySql(source) => Engine::MySql(Pooled::new(source.clone(), settings)),
             #[cfg(feature = "sqlite")]
             Database::Sqlite(place) => {
                 let (place, durability, readers) = (place.clone(), self.durability, self.readers);

@@ -34,6 +34,7 @@ impl Clearing for SqlStore {
     async fn clear(&self) -> Result<u64, StoreError> {
         let removed = self.remove_all().await.map_err(SqlStoreError::of_write);
         let removed = removed.map_err(|error| self.failed("clear", None, error))?;
+        self.inner.released.ring_all();
         tracing::info!(target: TARGET, removed, "cleared");
         Ok(removed)
     }
@@ -59,5 +60,11 @@ impl Leases for SqlStore {
         let had = self.release_row(id, holder).await.map_err(|error| self.failed("release", Some(id), error))?;
         tracing::debug!(target: TARGET, %id, had, "lease given back");
         Ok(had)
+    }
+    /// Wakes the caller at once if the lease is given back in this process, and otherwise reads the row every 20 to 160
+    /// milliseconds.
+    async fn released(&self, id: &SessionId, at_most: Duration) {
+        // Nothing is under way that would have to be undone.
+        let _ = tokio::time::timeout(at_most, self.lease_ended(id)).await;
     }
 }

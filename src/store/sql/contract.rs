@@ -54,6 +54,7 @@ impl SessionStore for SqlStore {
 
     async fn remove(&self, id: &SessionId) -> Result<bool, StoreError> {
         let removed = self.remove_row(id).await.map_err(|error| self.failed("remove", Some(id), error))?;
+        self.inner.released.ring(id);
         tracing::debug!(target: TARGET, %id, removed, "remove");
         Ok(removed)
     }
@@ -61,7 +62,10 @@ impl SessionStore for SqlStore {
     async fn end(&self, id: &SessionId, expected: &Version, _now: SystemTime) -> Result<End, StoreError> {
         let outcome = self.end_row(id, expected).await.map_err(|error| self.failed("end", Some(id), error))?;
         match outcome {
-            End::Ended => tracing::debug!(target: TARGET, %id, "ended"),
+            End::Ended => {
+                self.inner.released.ring(id);
+                tracing::debug!(target: TARGET, %id, "ended");
+            }
             End::Conflict(_) => tracing::info!(target: TARGET, %id, "not ended: another version is stored"),
             End::Gone => tracing::info!(target: TARGET, %id, "not ended: the session is gone"),
         }
@@ -80,7 +84,10 @@ impl SessionStore for SqlStore {
         let renamed = self.rename_row((from, to), expected, (tombstone, record), usage).await;
         let outcome = renamed.map_err(|error| self.failed("rename", Some(from), error))?;
         match outcome {
-            Rename::Renamed(_) => tracing::debug!(target: TARGET, id = %from, %to, "renamed"),
+            Rename::Renamed(_) => {
+                self.inner.released.ring(from);
+                tracing::debug!(target: TARGET, id = %from, %to, "renamed");
+            }
             Rename::Conflict(_) | Rename::Gone | Rename::Exists => {
                 tracing::info!(target: TARGET, id = %from, %to, ?outcome, "not renamed");
             }

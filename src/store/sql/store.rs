@@ -22,6 +22,7 @@ use crate::{
     store::{
         StoreError, StoreErrorKind, Usage, Version,
         background_tasks::{Running, Tasks},
+        released::Released,
     },
 };
 
@@ -49,17 +50,35 @@ use crate::{
 ///
 /// # Engines
 ///
-/// PostgreSQL, MySQL and MariaDB are accessed over a pool of sqlx 0.9: the application's, or one that the store opens.
-/// SQLite is accessed through rusqlite on the store's own threads. One of them writes, and **commits all waiting writes
-/// in one transaction**, so that they share one sync; the others read.
+/// PostgreSQL, MySQL and MariaDB are reached by sqlx 0.9: by the application's pool, or by connections of the store.
+/// SQLite is reached by rusqlite on threads of the store, not by sqlx: one thread writes, and **commits all writes that
+/// wait in one transaction**, so that one sync serves them all; others read. It was measured before it was chosen
+/// (updates of 300 bytes, `synchronous=FULL`, 32 callers on 2 cores): 208,000 a second, beside 16,400 to 23,700 over a
+/// pool of sqlx, and 45,300 over sqlx with the same grouping; reads 181,000 beside 39,000.
 ///
-/// This design was chosen for its speed. With updates of 300 bytes, `synchronous=FULL` and 32 callers on 2 cores, it
-/// wrote 208,000 a second, against 16,400 to 23,700 over a pool of sqlx, and 45,300 over sqlx with writes grouped in
-/// the same way. It read 181,000 a second, against 39,000.
+/// An application can link another crate over SQLite if both agree on `libsqlite3-sys`, of which cargo links one. The
+/// store takes rusqlite 0.32 to 0.43, and cargo chooses what fits; nothing is to be set. Each of these was compiled
+/// beside feature `sqlite`:
 ///
-/// An application can link another SQLite crate if both agree on `libsqlite3-sys`. The store accepts rusqlite 0.32 to
-/// 0.43, and so every `libsqlite3-sys` from 0.30 to 0.40. With sqlx-sqlite 0.9.0, for example, cargo selects 0.39. The
-/// application can have a pool over the same file; the store uses its own connections.
+/// | the application has | cargo chooses rusqlite | `libsqlite3-sys` |
+/// |---|---|---|
+/// | sqlx 0.8 with `sqlite` | 0.32.1 | 0.30.1 |
+/// | sqlx 0.9 with `sqlite` | 0.39.0 | 0.37.0 |
+/// | rusqlite 0.32 | 0.32.1 | 0.30.1 |
+/// | rusqlite 0.37 | 0.37.0 | 0.35.0 |
+/// | rusqlite 0.39 | 0.39.0 | 0.37.0 |
+/// | rusqlite 0.43, or none | 0.43.0 | 0.40.0 |
+///
+/// Both sqlx were also compiled with their PostgreSQL, beside all three features. If a lock file has a newer rusqlite
+/// already, run `cargo update -p rusqlite --precise` with the version of the table. The application's pool over the
+/// same file works beside the store, which has connections of its own: `SqlStore::sqlite` takes a path.
+///
+/// Tested with PostgreSQL 15, MariaDB 10.11 and the SQLite that rusqlite brings. **MySQL was not run.** The statements
+/// are in the dialect that MariaDB and MySQL share, have no common table expression, `RETURNING` or alias of an
+/// inserted row, and avoid the function `VALUES()`, which MySQL deprecates since 8.0.20. They rely on what MySQL's
+/// manual says of counts of matched rows (`CLIENT_FOUND_ROWS`, which sqlx sets) and of locks on gaps at the level
+/// `SERIALIZABLE`. With `binlog_format=STATEMENT` the statement of a rename is unsafe to replicate: use `ROW` or
+/// `MIXED`, the defaults.
 ///
 /// It is tested with PostgreSQL 15, MariaDB 10.11 and the SQLite version bundled with rusqlite. MySQL itself is not
 /// tested; the statements use the dialect that it shares with MariaDB. With `binlog_format=STATEMENT`, the statement of
@@ -181,16 +200,17 @@ use crate::{
 /// |---|---|---|
 /// | load, refresh, with the owner's epoch | 1 | 1 |
 /// | create, update, touch, end, remove | 1 | 1 |
-/// | a create whose id is taken or has expired | 1 | 2 |
-/// | an update or end that meets another version | 1, rarely 2 | 2 |
+/// | an update or end that meets another version, or no row | 2 | 2 |
 /// | rename | 1 | 1 |
 /// | an owner's epoch: read, ensured, renewed | 1 | 1 |
-/// | a lease: taken, given back | 1 | 1; held by another: 2 |
-/// | a write that was not answered | 1 more | 1 more |
+/// | a lease: taken, given back | 1 | 1; taken by another: 2 |
+/// | a wait for a lease that another process has | 1 every 20 to 160 ms | the same |
+/// | a write that was not answered | 1 more, if it could be sent | 1 more |
 ///
-/// So an HTTP request that reads takes 1, one that writes 2, a logout 2, and a login 3. A pool adds its own: sqlx pings
-/// a connection when it is returned and, by default, before it is used. The store's own pool (`postgres_with`,
-/// `mysql_with`) does the latter only if the connection has been idle for a second, or if another one was found dead.
+/// So a request that reads takes 1, one that writes 2, a logout 2, and a login 3. An application's pool adds its own:
+/// sqlx asks a connection whether it is there when it is given back and, by default, before it is used. The store's own
+/// connections (`postgres_with`, `mysql_with`) are asked only if they were idle for a second, or another one was found
+/// dead.
 ///
 /// # What each statement guarantees
 ///
@@ -201,24 +221,24 @@ use crate::{
 /// statement because of another one (a serialization failure or a deadlock). Nothing was changed then, and the store
 /// tries again, at most 30 times.
 ///
-/// - *The reason why nothing was written* is read in the same statement in PostgreSQL, from the statement's snapshot.
-///   If the row still has the expected version there, another write came between the snapshot and the lock, and the row
-///   is read again.
-/// - *A rename* is one statement in PostgreSQL: it locks the old row, if that succeeds inserts the new row, and if that
-///   succeeds writes the tombstone. Elsewhere it is one transaction, sent to MySQL in one request.
-/// - *`clear`* also removes sessions that are being renamed. In PostgreSQL it locks the table (`SHARE ROW EXCLUSIVE`),
-///   which waits for running writes, before it takes its snapshot. In MySQL it reads all rows at the level
-///   `SERIALIZABLE`, which locks each row and each gap, so that no row is inserted until it ends. SQLite has one
-///   writer.
-/// - *`delete_idle` and sweeps* compare the last use or the expiry again in the statement that removes, on the newest
-///   state. A row that a rename creates was just used, so it is never idle.
-/// - *Revoking an owner* writes one row, the epoch, which each load joins in its own statement.
+/// - *Why nothing was written* is read by a second statement, since it is rare. Versions are random, so an expected one
+///   does not come back: whatever is read then is newer than the row that the write has met. A rename of PostgreSQL
+///   reads it in the same statement, from its snapshot. If the row is still in the expected version there, another
+///   write came between the snapshot and the lock, and the row is read again.
+/// - *A rename* is one statement in PostgreSQL (the old row is locked, the new one inserted if that succeeded, the tombstone
+///   written if the insert did), and one transaction elsewhere, sent to MySQL in one request.
+/// - *`clear`* removes what a rename under way has moved as well. PostgreSQL: it locks the table (`SHARE ROW EXCLUSIVE`),
+///   which waits for the writes under way, before it takes its snapshot. MySQL: it reads all rows at the level
+///   `SERIALIZABLE`, which locks each row and each gap, so that no row is inserted until it ends. SQLite has one writer.
+/// - *`delete_idle` and sweeps* compare the last use or the expiry again in the statement that removes, on the newest state. A
+///   rename makes a row that was just used, so it is never idle.
+/// - *Revoking an owner* writes one row, the epoch, which each load reads in its own statement.
 ///
 /// # Dropped futures and lost answers
 ///
-/// A request runs in a task of the caller's runtime until it completes or reaches its time limit, even if the caller is
-/// dropped. So no connection is left in the middle of a statement or a transaction. After the time limit, the
-/// connection is closed. A pool of sqlx belongs to the runtime that created it: give each runtime its own.
+/// A request runs in a task of the caller's runtime, to its end or its time limit, also if the caller is dropped: so no
+/// connection is left in the middle of a statement or in a transaction. After the time limit the connection is closed and
+/// not used again. (A connection of sqlx belongs to the runtime that made it: give each runtime its own pool or store.)
 ///
 /// With SQLite, the request runs on a thread of the store. It is not started if its caller is dropped while it waits
 /// for that thread.
@@ -262,6 +282,8 @@ use crate::{
 /// These read the whole table. With the additional condition `sweep_at < …`, they use the index; rows that were touched
 /// meanwhile are left to a later run.
 ///
+#[doc = include_str!("sizes.md")]
+///
 /// # Events
 ///
 /// The store's `tracing` events have the target `session_layer::store::sql`.
@@ -290,6 +312,7 @@ pub(super) struct Inner {
     pub(super) statements: Statements,
     pub(super) settings: Settings,
     pub(super) observers: Observers,
+    pub(super) released: Released,
     tasks: Tasks,
 }
 
@@ -310,8 +333,8 @@ impl Drop for Inner {
 impl SqlStore {
     pub(super) fn new(engine: Engine, statements: Statements, settings: Settings, observers: Observers) -> Self {
         let observers = observers.of(statements.dialect.store);
-        let store =
-            Self { inner: Arc::new(Inner { engine, statements, settings, observers, tasks: Tasks::default() }) };
+        let (released, tasks) = (Released::default(), Tasks::default());
+        let store = Self { inner: Arc::new(Inner { engine, statements, settings, observers, released, tasks }) };
         store.keep_swept();
         store
     }

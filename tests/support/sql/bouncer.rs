@@ -25,8 +25,13 @@ impl Bouncer {
     /// Starts PgBouncer in front of this server, with additional lines of settings, such as `default_pool_size = 20`.
     pub fn start(server: &Server, settings: &[&str]) -> Self {
         assert_eq!(server.product(), Product::Postgres);
+        Self::start_at(server.port(), settings)
+    }
+
+    /// The same in front of whatever passes on to a server at this port.
+    pub fn start_at(server: u16, settings: &[&str]) -> Self {
         let settings = settings.iter().map(ToString::to_string).collect();
-        let mut bouncer = Self { process: None, port: 0, server: server.port(), folder: Folder::new(), settings };
+        let mut bouncer = Self { process: None, port: 0, server, folder: Folder::new(), settings };
         for _ in 0..20 {
             bouncer.port = free_port();
             if bouncer.try_start() {

@@ -6,6 +6,8 @@
 //! query, or waits forever for an answer to a request that was never sent.
 
 mod answer;
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+mod connections;
 #[expect(clippy::module_inception, reason = "the file has the type `Engine`")]
 mod engine;
 #[cfg(feature = "mysql")]
@@ -17,8 +19,15 @@ mod postgres;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 
-#[cfg(any(feature = "postgres", feature = "mysql"))]
-pub(super) use self::pooled::{Doubt, PoolSettings, Pooled};
+#[cfg(feature = "mysql")]
+pub(super) use self::mysql::MySqlDriver;
+#[cfg(feature = "postgres")]
+pub(super) use self::postgres::PostgresDriver;
 #[cfg(feature = "sqlite")]
 pub(super) use self::sqlite::{Place, SqliteEngine, SqliteSettings};
 pub(super) use self::{answer::Answer, engine::Engine};
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+pub(super) use self::{
+    connections::Connections,
+    pooled::{PoolSettings, Pooled, Source},
+};

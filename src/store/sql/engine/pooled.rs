@@ -1,15 +1,15 @@
-//! Executes statements over a pool of connections to a server.
+//! Executes statements over connections to a server.
 
-use std::{
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use sqlx::{Database, Pool, pool::PoolConnection};
 use tokio::time::{Instant, sleep, timeout_at};
 use tracing::Instrument as _;
 
-use super::answer::Answer;
+use super::{
+    answer::Answer,
+    connections::{Connections, Lent},
+};
 use crate::store::{
     StoreErrorKind,
     sql::{
@@ -69,9 +69,32 @@ pub(in super::super) struct Done {
     pub(super) rows: Vec<Row>,
 }
 
-/// A connection pool with its settings and counters.
+/// Where connections come from.
+pub(in super::super) enum Source<D: Driver> {
+    /// The application's pool.
+    Given(Pool<D::Db>),
+    /// The store's own connections.
+    Own(Arc<Connections<D>>),
+}
+
+impl<D: Driver> Clone for Source<D> {
+    fn clone(&self) -> Self {
+        match self {
+            Self::Given(pool) => Self::Given(pool.clone()),
+            Self::Own(connections) => Self::Own(Arc::clone(connections)),
+        }
+    }
+}
+
+/// A connection for one request.
+enum Link<D: Driver> {
+    Given(PoolConnection<D::Db>),
+    Own(Lent<D>),
+}
+
+/// Connections, and how they are used.
 pub(in super::super) struct Pooled<D: Driver> {
-    pool: Pool<D::Db>,
+    source: Source<D>,
     settings: PoolSettings,
     counters: Counters,
 }
@@ -81,30 +104,11 @@ pub(in super::super) struct PoolSettings {
     /// The time limit of a request, including the wait for a connection.
     pub(in super::super) limit: Duration,
     pub(in super::super) prepared: bool,
-    /// Whether the store created the pool, and closes it.
-    pub(in super::super) owned: bool,
-    pub(in super::super) doubt: Doubt,
-}
-
-/// When a connection was last found dead. Connections that were idle at that time may be dead as well.
-#[derive(Debug, Clone, Default)]
-pub(in super::super) struct Doubt(Arc<Mutex<Option<Instant>>>);
-
-impl Doubt {
-    fn note(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
-    }
-
-    /// Whether a connection that has been idle for this long must be pinged before use.
-    pub(in super::super) fn applies(&self, idle: Duration) -> bool {
-        let noted = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        noted.is_some_and(|noted| noted.elapsed() <= idle)
-    }
 }
 
 impl<D: Driver> Pooled<D> {
-    pub(in super::super) fn new(pool: Pool<D::Db>, settings: PoolSettings) -> Self {
-        Self { pool, settings, counters: Counters::default() }
+    pub(in super::super) fn new(source: Source<D>, settings: PoolSettings) -> Self {
+        Self { source, settings, counters: Counters::default() }
     }
 
     fn text(&self, statement: &Arc<Statement>, values: &[Value]) -> Text {
@@ -136,7 +140,11 @@ impl<D: Driver> Pooled<D> {
         }
         let done = self.call(Call { text: self.text(&write.write, &values), rows: false }).await?;
         let row = match &write.or_read {
-            Some(read) if done.written == 0 => self.read(read, values).await?.into_iter().next(),
+            // If the read fails, nothing was written all the same.
+            Some(read) if done.written == 0 => {
+                let rows = self.read(read, values).await.map_err(SqlStoreError::of_step)?;
+                rows.into_iter().next()
+            }
             _ => None,
         };
         Ok(Answer { written: done.written, row })
@@ -165,8 +173,9 @@ impl<D: Driver> Pooled<D> {
     }
 
     pub(super) async fn close(&self) -> Result<(), SqlStoreError> {
-        if self.settings.owned {
-            self.pool.close().await;
+        // A given pool is the application's.
+        if let Source::Own(connections) = &self.source {
+            connections.close().await;
         }
         Ok(())
     }
@@ -174,7 +183,8 @@ impl<D: Driver> Pooled<D> {
     async fn call(&self, call: Call) -> Result<Done, SqlStoreError> {
         for attempt in 0.. {
             self.counters.requests.add(1);
-            let once = once::<D>(self.pool.clone(), self.settings.limit, call.clone());
+            // In a box from the start: it is several kilobytes, which each step into the runtime would copy.
+            let once = Box::pin(once(self.source.clone(), self.settings.limit, call.clone()));
             let outcome = uncut(once).await;
             match outcome {
                 Err(error) if error.meaning() == Meaning::Beaten && attempt < TRIES => {
@@ -183,7 +193,7 @@ impl<D: Driver> Pooled<D> {
                 }
                 Err(error) => {
                     if error.meaning() == Meaning::Unanswered(StoreErrorKind::Unavailable) {
-                        self.settings.doubt.note();
+                        self.source.found_dead();
                     }
                     if error.meaning() != Meaning::Duplicate {
                         self.counters.failed.add(1);
@@ -221,45 +231,88 @@ async fn uncut<T: Send + 'static>(
     }
 }
 
-async fn once<D: Driver>(pool: Pool<D::Db>, limit: Duration, call: Call) -> Result<Done, SqlStoreError> {
-    let deadline = Instant::now() + limit;
-    let mut connection = match timeout_at(deadline, pool.acquire()).await {
-        Ok(Ok(connection)) => connection,
-        Ok(Err(error)) => return Err(not_connected::<D>(error)),
-        Err(_) => {
-            let message = format!("no connection to the database was free, or could be made, within {limit:?}");
-            return Err(SqlStoreError::new(Meaning::NotSent(StoreErrorKind::Timeout), message));
+impl<D: Driver> Source<D> {
+    async fn link(&self, limit: Duration, deadline: Instant) -> Result<Link<D>, SqlStoreError> {
+        match self {
+            Self::Own(connections) => connections.lend(deadline).await.map(Link::Own),
+            Self::Given(pool) => match timeout_at(deadline, Box::pin(pool.acquire())).await {
+                Ok(Ok(connection)) => Ok(Link::Given(connection)),
+                Ok(Err(error)) => Err(not_connected::<D>(error)),
+                Err(_) => {
+                    let message = format!("no connection to the database was free, or could be made, within {limit:?}");
+                    Err(SqlStoreError::new(Meaning::NotSent(StoreErrorKind::Timeout), message))
+                }
+            },
         }
-    };
-    match timeout_at(deadline, D::run(&mut connection, &call)).await {
-        Ok(Ok(done)) => Ok(done),
+    }
+
+    fn found_dead(&self) {
+        if let Self::Own(connections) = self {
+            connections.found_dead();
+        }
+    }
+}
+
+impl<D: Driver> Link<D> {
+    async fn run(&mut self, call: &Call) -> Result<Done, sqlx::Error> {
+        match self {
+            Self::Given(connection) => D::run(connection, call).await,
+            Self::Own(connection) => D::run(connection, call).await,
+        }
+    }
+
+    /// For others: it is as it was before.
+    fn give_back(self) {
+        if let Self::Own(connection) = self {
+            connection.give_back();
+        }
+    }
+
+    /// In the middle of an answer, or of a transaction: it is not used again.
+    fn discard(self) {
+        if let Self::Given(connection) = self {
+            drop(connection.detach());
+        }
+    }
+}
+
+async fn once<D: Driver>(source: Source<D>, limit: Duration, call: Call) -> Result<Done, SqlStoreError> {
+    let deadline = Instant::now() + limit;
+    let mut link = source.link(limit, deadline).await?;
+    match timeout_at(deadline, link.run(&call)).await {
+        Ok(Ok(done)) => {
+            link.give_back();
+            Ok(done)
+        }
         Ok(Err(error)) => {
             let refused = refused::<D>(error);
-            tidy::<D>(connection, deadline, &call, &refused).await;
+            tidy(link, deadline, &call, &refused).await;
             Err(refused)
         }
         Err(_) => {
             // The rest of the answer may still arrive on this connection, so it must not be used again.
-            drop(connection.detach());
+            link.discard();
             Err(SqlStoreError::late(limit))
         }
     }
 }
 
-/// Returns a connection to the pool after an error, but only if it is in a clean state; otherwise closes it.
-async fn tidy<D: Driver>(mut connection: PoolConnection<D::Db>, deadline: Instant, call: &Call, error: &SqlStoreError) {
+/// Returns a connection after an error, but only if it is in a clean state; otherwise closes it.
+async fn tidy<D: Driver>(mut link: Link<D>, deadline: Instant, call: &Call, error: &SqlStoreError) {
     let mut usable = !error.is_unanswered();
     if usable && matches!(call.text, Text::Plain(_)) && !D::ROLLBACK.is_empty() {
         let rollback = Call { text: Text::Plain(D::ROLLBACK.into()), rows: false };
-        usable = matches!(timeout_at(deadline, D::run(&mut connection, &rollback)).await, Ok(Ok(_)));
+        usable = matches!(timeout_at(deadline, link.run(&rollback)).await, Ok(Ok(_)));
     }
-    if !usable {
-        drop(connection.detach());
+    if usable {
+        link.give_back();
+    } else {
+        link.discard();
     }
 }
 
 /// Translates an error of acquiring a connection: no statement was sent.
-fn not_connected<D: Driver>(error: sqlx::Error) -> SqlStoreError {
+pub(super) fn not_connected<D: Driver>(error: sqlx::Error) -> SqlStoreError {
     let kind = match &error {
         sqlx::Error::PoolTimedOut => StoreErrorKind::Timeout,
         _ => StoreErrorKind::Unavailable,

@@ -1,0 +1,231 @@
+//! A store's own connections to a server.
+
+use std::{
+    io::ErrorKind,
+    ops::{Deref, DerefMut},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use sqlx::{ConnectOptions as _, Connection as _, Database};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::{Instant, sleep_until, timeout_at},
+};
+
+use super::pooled::{Driver, not_connected};
+use crate::store::{
+    StoreErrorKind,
+    backoff::Backoff,
+    sql::error::{Meaning, SqlStoreError},
+};
+
+type Connection<D> = <<D as Driver>::Db as Database>::Connection;
+
+/// How connections of a driver are made.
+pub(in super::super) type Options<D> = <Connection<D> as sqlx::Connection>::Options;
+
+/// How long an idle connection is used without asking whether it is still there.
+const TRUSTED: Duration = Duration::from_secs(1);
+
+/// Afterwards an idle connection is closed.
+const LONGEST_IDLE: Duration = Duration::from_secs(600);
+
+/// Afterwards any connection is closed, when it is given back.
+const LONGEST_LIFE: Duration = Duration::from_secs(1_800);
+
+/// Pauses between attempts to connect to a server that is starting up.
+const FIRST_PAUSE: Duration = Duration::from_millis(10);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// Connections that are lent for one request each.
+///
+/// A pool of sqlx asks a connection whether it is still there whenever it is given back, in a task of its own. That is
+/// a second round trip for each request, and a request here that fails gives nothing back. So these connections are not
+/// asked, except after they were idle for some time, or if another one was found dead since they were used.
+pub(in super::super) struct Connections<D: Driver> {
+    options: Options<D>,
+    most: u32,
+    free: Arc<Semaphore>,
+    /// The one that was used last is the last.
+    idle: Mutex<Vec<Idle<D>>>,
+    closed: AtomicBool,
+    /// When a connection was last found dead. One that was idle then may be dead as well.
+    doubt: Mutex<Option<Instant>>,
+}
+
+struct Live<D: Driver> {
+    connection: Connection<D>,
+    since: Instant,
+}
+
+struct Idle<D: Driver> {
+    live: Live<D>,
+    since: Instant,
+}
+
+/// A connection for one request. It is closed when it is dropped, unless it is given back.
+pub(super) struct Lent<D: Driver> {
+    live: Live<D>,
+    home: Arc<Connections<D>>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl<D: Driver> Connections<D> {
+    /// At most so many. The first is made for the first request.
+    pub(in super::super) fn new(options: Options<D>, most: u32) -> Self {
+        let most = most.max(1);
+        Self {
+            options,
+            most,
+            free: Arc::new(Semaphore::new(most as usize)),
+            idle: Mutex::default(),
+            closed: AtomicBool::new(false),
+            doubt: Mutex::default(),
+        }
+    }
+
+    /// Notes that a connection was found dead.
+    pub(super) fn found_dead(&self) {
+        *self.doubt.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    fn is_trusted(&self, since: Instant) -> bool {
+        let doubt = *self.doubt.lock().unwrap_or_else(PoisonError::into_inner);
+        since.elapsed() < TRUSTED && doubt.is_none_or(|doubt| doubt < since)
+    }
+
+    /// A connection that is free, or a new one.
+    pub(super) async fn lend(self: &Arc<Self>, deadline: Instant) -> Result<Lent<D>, SqlStoreError> {
+        let permit = match timeout_at(deadline, Arc::clone(&self.free).acquire_owned()).await {
+            Ok(Ok(permit)) if !self.closed.load(Ordering::Acquire) => permit,
+            Ok(_) => return Err(closed()),
+            Err(_) => {
+                let message = format!("none of the {} connections to the database was free in time", self.most);
+                return Err(SqlStoreError::new(Meaning::NotSent(StoreErrorKind::Timeout), message));
+            }
+        };
+        let live = match self.idle_one(deadline).await {
+            Some(live) => live,
+            // In a box, since its future is large, and is part of that of each request.
+            None => Live { connection: Box::pin(self.connect(deadline)).await?, since: Instant::now() },
+        };
+        Ok(Lent { live, home: Arc::clone(self), _permit: permit })
+    }
+
+    async fn idle_one(&self, deadline: Instant) -> Option<Live<D>> {
+        loop {
+            let Idle { mut live, since } = self.idle().pop()?;
+            if self.is_trusted(since) || matches!(timeout_at(deadline, live.connection.ping()).await, Ok(Ok(()))) {
+                return Some(live);
+            }
+            self.found_dead();
+        }
+    }
+
+    /// Connects. A server that is starting up is waited for.
+    async fn connect(&self, deadline: Instant) -> Result<Connection<D>, SqlStoreError> {
+        let mut pauses = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
+        let mut last = None;
+        loop {
+            match timeout_at(deadline, self.options.connect()).await {
+                Ok(Ok(connection)) => return Ok(connection),
+                Ok(Err(error)) if is_transient(&error) => last = Some(error),
+                Ok(Err(error)) => return Err(not_connected::<D>(error)),
+                Err(_) => return Err(late::<D>(last)),
+            }
+            let next = Instant::now() + pauses.next();
+            if next >= deadline {
+                sleep_until(deadline).await;
+                return Err(late::<D>(last));
+            }
+            sleep_until(next).await;
+        }
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Vec<Idle<D>>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for the requests under way, and closes all connections.
+    pub(super) async fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+        // An error: it is closed already.
+        let _ = self.free.acquire_many(self.most).await;
+        self.free.close();
+        let idle = std::mem::take(&mut *self.idle());
+        for Idle { live, .. } in idle {
+            part::<D>(live).await;
+        }
+    }
+}
+
+impl<D: Driver> Lent<D> {
+    /// For the next request: nothing of an answer is left on it, and it is in no transaction.
+    pub(super) fn give_back(self) {
+        let Self { live, home, _permit } = self;
+        let now = Instant::now();
+        let mut idle = home.idle();
+        let over = match idle.first() {
+            Some(oldest) if now - oldest.since > LONGEST_IDLE => Some(idle.remove(0).live),
+            _ => None,
+        };
+        let over = if now - live.since > LONGEST_LIFE {
+            over.into_iter().chain([live]).collect::<Vec<_>>()
+        } else {
+            idle.push(Idle { live, since: now });
+            over.into_iter().collect()
+        };
+        drop(idle);
+        for live in over {
+            tokio::spawn(part::<D>(live));
+        }
+        // The permit is given back after the connection: who gets it finds that.
+    }
+}
+
+/// Tells the server that the connection ends.
+async fn part<D: Driver>(live: Live<D>) {
+    let limit = Instant::now() + TRUSTED;
+    let _ = timeout_at(limit, live.connection.close()).await;
+}
+
+fn closed() -> SqlStoreError {
+    SqlStoreError::new(Meaning::NotSent(StoreErrorKind::Unavailable), "the store is closed")
+}
+
+/// The time is over: says why it could not connect before, if that is known.
+fn late<D: Driver>(last: Option<sqlx::Error>) -> SqlStoreError {
+    last.map_or_else(
+        || {
+            let meaning = Meaning::NotSent(StoreErrorKind::Timeout);
+            SqlStoreError::new(meaning, "the database did not accept a connection in time")
+        },
+        not_connected::<D>,
+    )
+}
+
+fn is_transient(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(error) => error.kind() == ErrorKind::ConnectionRefused,
+        sqlx::Error::Database(error) => error.is_transient_in_connect_phase(),
+        _ => false,
+    }
+}
+
+impl<D: Driver> Deref for Lent<D> {
+    type Target = Connection<D>;
+
+    fn deref(&self) -> &Connection<D> {
+        &self.live.connection
+    }
+}
+
+impl<D: Driver> DerefMut for Lent<D> {
+    fn deref_mut(&mut self) -> &mut Connection<D> {
+        &mut self.live.connection
+    }
+}

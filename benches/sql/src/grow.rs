@@ -12,7 +12,9 @@ use session_layer::{
     store::{Update, Usage},
 };
 
-use crate::{database::Place, median, runtime, subjects::Kind};
+use bench_support::{measure::median, runtime};
+
+use crate::{database::Place, subjects::Kind};
 
 const ROUNDS: usize = 21;
 const OPERATIONS: usize = 200;

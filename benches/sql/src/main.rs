@@ -13,30 +13,20 @@
 #![allow(clippy::cast_precision_loss, reason = "rates are rounded anyway")]
 #![allow(clippy::unwrap_used, reason = "a bench ends where something fails")]
 
-#[path = "../../peers/src/child.rs"]
-mod child;
-#[path = "../../peers/src/content.rs"]
-#[allow(dead_code, reason = "of other benches")]
-mod content;
 mod database;
 mod grow;
 mod over_http;
-#[path = "../../peers/src/runtime.rs"]
-#[allow(dead_code, reason = "of other benches")]
-mod runtime;
 #[path = "../../../tests/support/sql.rs"]
 mod server;
-#[path = "../../peers/src/shape.rs"]
-#[allow(dead_code, reason = "of other benches")]
-mod shape;
 mod subjects;
 mod writes;
 
 use std::time::Duration;
 
+use bench_support::http::{self, Pages, Settings};
 use clap::{Parser, Subcommand};
 
-use self::{over_http::Settings, subjects::Kind};
+use self::subjects::Kind;
 
 #[derive(Parser)]
 struct Arguments {
@@ -71,7 +61,7 @@ enum Command {
     #[command(hide = true)]
     ChildServe { kind: Kind, place: String },
     #[command(hide = true)]
-    ChildLoad { port: u16, pages: over_http::Pages, connections: usize, seconds: f64 },
+    ChildLoad { port: u16, pages: Pages, connections: usize, seconds: f64 },
 }
 
 fn main() {
@@ -87,14 +77,8 @@ fn main() {
         Some(Command::ChildServe { kind, place }) => over_http::serve(kind, &place),
         Some(Command::ChildLoad { port, pages, connections, seconds }) => {
             let settings = Settings { connections, time: Duration::from_secs_f64(seconds) };
-            let answered = over_http::load(port, pages, settings);
+            let answered = http::load(port, pages, settings);
             println!("{}", serde_json::to_string(&answered).unwrap());
         }
     }
-}
-
-/// The median.
-fn median(mut samples: Vec<f64>) -> f64 {
-    samples.sort_by(f64::total_cmp);
-    samples[samples.len() / 2]
 }

@@ -17,7 +17,7 @@ use tower_sessions::{
 };
 use tower_sessions_sqlx_store::{SqliteStore, sqlx as sqlx_08};
 
-use crate::{median, runtime};
+use bench_support::{measure::median, runtime};
 
 const ROUND: Duration = Duration::from_millis(500);
 

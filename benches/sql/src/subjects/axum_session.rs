@@ -40,7 +40,7 @@ macro_rules! over {
             use std::hint::black_box;
 
             use super::*;
-            use crate::{
+            use bench_support::{
                 content::{Content, User},
                 shape::Shape,
             };

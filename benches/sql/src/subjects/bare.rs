@@ -17,7 +17,7 @@ use sqlx::{
 };
 
 use super::CONNECTIONS;
-use crate::{
+use bench_support::{
     content::{Content, Item, User},
     shape::Shape,
 };

@@ -7,7 +7,7 @@ use session_layer::{Error, Key, Session, SessionLayer, SqlStore};
 use sqlx::postgres::PgPoolOptions;
 
 use super::{CONNECTIONS, Kind};
-use crate::{
+use bench_support::{
     content::{Content, Item, User},
     shape::Shape,
 };

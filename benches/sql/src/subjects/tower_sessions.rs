@@ -14,7 +14,7 @@ use tower_sessions_sqlx_store::{
 };
 
 use super::CONNECTIONS;
-use crate::{
+use bench_support::{
     content::{Content, User},
     shape::Shape,
 };

@@ -137,7 +137,7 @@ async fn renew_epoch(context: &Context, owner: &str) -> Result<()> {
     let usage = Usage::keep_for(context.clock.now(), Duration::ZERO);
     let renewed = match context.store.renew_epoch(owner, usage).await {
         // The first call may have succeeded. Renewing the epoch twice does no harm.
-        Err(error) if error.kind() == StoreErrorKind::OutcomeUnknown => context.store.renew_epoch(owner, usage).await,
+        Err(error) if error.may_have_happened() => context.store.renew_epoch(owner, usage).await,
         outcome => outcome,
     };
     renewed.map_err(during("renew_epoch"))
@@ -160,7 +160,7 @@ async fn carry_into_epoch(context: &Context, id: &SessionId, mut stored: Stored,
             Ok(Update::Conflict(_)) => {}
             // The load below shows whether the write arrived. If it arrives later, it conflicts or writes the same
             // again.
-            Err(error) if error.kind() == StoreErrorKind::OutcomeUnknown => {}
+            Err(error) if error.may_have_happened() => {}
             Err(error) => return Err(failed("update", id)(error)),
         }
         check_deadline(deadline, id)?;

@@ -133,11 +133,20 @@ pub(super) async fn rename(context: &Context, work: &mut Work, live: &Live) -> R
             match read_back_rename(context, (&from, &tombstone), (&to, &record), error).await {
                 Ok(version) => version,
                 Err(error) => {
-                    let unsure = Unsure { from, tombstone, to, check, token, token_change: work.token_change };
+                    let token_change = work.token_change;
+                    let unsure =
+                        Unsure { from, tombstone, to, check, token, token_change, is_settled_by_reading: true };
                     work.unsure = Some(Box::new(unsure));
                     return Err(error);
                 }
             }
+        }
+        Err(error) if error.may_have_happened() => {
+            // The session may be there under its new token, so a `destroy` must end it there as well.
+            let token_change = work.token_change;
+            let unsure = Unsure { from, tombstone, to, check, token, token_change, is_settled_by_reading: false };
+            work.unsure = Some(Box::new(unsure));
+            return Err(failed("rename", &from)(error));
         }
         Err(error) => return Err(failed("rename", &from)(error)),
     };
@@ -217,8 +226,11 @@ pub(crate) async fn resolve_unsure(
     context: &Context,
     unsure: Box<Unsure>,
 ) -> Result<Option<Written>, (Box<Unsure>, Error)> {
-    let Unsure { from, tombstone, to, check, .. } = &*unsure;
+    let Unsure { from, tombstone, to, check, is_settled_by_reading, .. } = &*unsure;
     let found = async {
+        if !is_settled_by_reading {
+            return Err(Error::session(ErrorKind::OutcomeUnknown, *from));
+        }
         let old = context.store.load(from).await.map_err(failed("load", from))?;
         if old.is_none_or(|old| old.record != *tombstone) {
             return Ok(None);

@@ -12,7 +12,7 @@ use crate::{
     events::{NoSessionReason, span},
     id::{SessionId, TokenCheck},
     record::{Forward, Owner, Record, RecordKind},
-    store::{OwnerEpoch, SessionStatus, SessionStore, StoreError, StoreErrorKind, Stored},
+    store::{OwnerEpoch, Refresh, SessionStatus, SessionStore, StoreError, StoreErrorKind, Stored},
 };
 
 /// The result of a look-up.
@@ -184,8 +184,31 @@ impl Context {
         if present == Some(owner.epoch()) {
             return Ok(Found::Live(live));
         }
+        // A store that tracks changes may have answered from what it remembers, and one of the two may be older than the
+        // other. That is enough to serve a session, but not to end it.
+        if live.stored.tracked.is_some() {
+            return Box::pin(self.check_epoch_in_the_store(live)).await;
+        }
         self.no_session(NoSessionReason::Revoked, &live.id, Some(&live.stored.record));
         Ok(Found::Revoked)
+    }
+
+    /// Like [`check_epoch`](Self::check_epoch), but asks the store for what is there now.
+    async fn check_epoch_in_the_store(&self, live: Live) -> Result<Found, StoreError> {
+        let refreshed = self.store.refresh(&live.id, &live.stored).await;
+        let live = match refreshed.map_err(|error| error.during("refresh").on(&live.id))? {
+            Refresh::Gone => return Ok(Found::Absent),
+            Refresh::Same { usage, owner_epoch, .. } => {
+                let stored = Stored::new(Arc::clone(&live.stored.record), live.stored.version, usage);
+                Live { stored: stored.with_owner_epoch(owner_epoch), ..live }
+            }
+            Refresh::Changed(stored) => match self.classify(&live.id, None, stored.with_tracked(None))? {
+                Classified::Session(now) => Live { is_forwarded: live.is_forwarded, ..now },
+                Classified::Tombstone(_) => return Ok(Found::Superseded { is_linked: true }),
+                Classified::Absent => return Ok(Found::Absent),
+            },
+        };
+        self.check_epoch(live).await
     }
 
     /// Follows the tombstones from a session's old id to its current id.

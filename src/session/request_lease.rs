@@ -103,7 +103,7 @@ async fn give_back(context: &Context, place: &Place, holder: Holder) {
     if let Some(leases) = context.store.leases() {
         let released = match leases.release(&id, holder).await {
             // If the first call arrived, the second changes nothing.
-            Err(error) if error.kind() == StoreErrorKind::OutcomeUnknown => leases.release(&id, holder).await,
+            Err(error) if error.may_have_happened() => leases.release(&id, holder).await,
             outcome => outcome,
         };
         if let Err(error) = released {

@@ -42,7 +42,7 @@ use crate::{
 ///   one after the other.
 /// - **G3** A dropped future leaves either the complete old state or the complete new one, and blocks no later call.
 /// - **G4** A record expires at `expires_at`, and from then on it is absent for every method.
-/// - **G5** If a call fails with an error other than `OutcomeUnknown`, nothing has changed.
+/// - **G5** If a call fails with an error other than `OutcomeUnknown` or `NotReplicated`, nothing has changed.
 /// - **G6** A write takes effect at most once, even if the backend's reply to it is lost. In that case the store
 ///   returns the write's actual outcome or `OutcomeUnknown`. It never resends the write and then takes its own effect
 ///   for another caller's.
@@ -69,8 +69,8 @@ pub trait SessionStore: Send + Sync + 'static {
     ///   is the one that [`owner_epoch`](Self::owner_epoch) would return now: read with the record or after it, and
     ///   never cached.
     /// - **L7** If the result is tracked ([`Stored::with_tracked`]), it stops being current when the record changes, whoever
-    ///   changes it: for the process that makes the change before it is answered, for others soon after, within a time
-    ///   that the store documents.
+    ///   changes it: for a change by the same store before it is answered, for others soon after, within a time that the
+    ///   store documents.
     ///
     /// A backend that reads the epoch along with the record saves a call for each request of a logged-in visitor. A
     /// wrapper that maps ids, or selects one of several stores by the id, returns
@@ -189,7 +189,7 @@ pub trait SessionStore: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// If the store can't write them. After `OutcomeUnknown`, the old id may be superseded.
+    /// If the store can't write them. If it may have happened, the old id may be superseded.
     fn rename(
         &self,
         from: &SessionId,

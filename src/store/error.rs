@@ -50,7 +50,7 @@ pub enum StoreErrorKind {
     /// A write was sent, but fewer replicas than the store's settings ask for are known to have it. It may have happened,
     /// and a failover may undo it. Unlike [`OutcomeUnknown`](Self::OutcomeUnknown), reading it back settles nothing: the
     /// caller must not take it for done.
-    Unconfirmed,
+    NotReplicated,
     /// Anything else. Nothing was changed.
     Other,
 }
@@ -103,6 +103,13 @@ impl StoreError {
         self.0.kind
     }
 
+    /// Whether the call may have changed something: the kinds [`OutcomeUnknown`](StoreErrorKind::OutcomeUnknown) and
+    /// [`NotReplicated`](StoreErrorKind::NotReplicated). After any other kind, nothing has changed.
+    #[must_use]
+    pub fn may_have_happened(&self) -> bool {
+        matches!(self.0.kind, StoreErrorKind::OutcomeUnknown | StoreErrorKind::NotReplicated)
+    }
+
     /// The operation that failed.
     #[must_use]
     pub fn operation(&self) -> Option<&'static str> {
@@ -126,7 +133,7 @@ impl fmt::Display for StoreErrorKind {
             Self::Leased => "the session is leased by another holder",
             Self::Unsupported => "the store does not support this operation",
             Self::OutcomeUnknown => "the write was not answered: it may or may not have happened",
-            Self::Unconfirmed => "the write was not confirmed by enough replicas: a failover may undo it",
+            Self::NotReplicated => "the write was not confirmed by enough replicas: a failover may undo it",
             Self::Other => "the store failed",
         })
     }
@@ -168,7 +175,7 @@ impl From<StoreError> for Error {
             StoreErrorKind::TooLarge => ErrorKind::TooLarge,
             StoreErrorKind::Leased => ErrorKind::Locked,
             StoreErrorKind::Unsupported => ErrorKind::Unsupported,
-            StoreErrorKind::OutcomeUnknown | StoreErrorKind::Unconfirmed => ErrorKind::OutcomeUnknown,
+            StoreErrorKind::OutcomeUnknown | StoreErrorKind::NotReplicated => ErrorKind::OutcomeUnknown,
             StoreErrorKind::Other => ErrorKind::Other,
         };
         match error.id() {

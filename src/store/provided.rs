@@ -83,6 +83,8 @@ pub async fn rename<S: SessionStore + ?Sized>(
             // still does.
             Ok(Some(_)) | Err(_) => return Err(error),
         },
+        // The tombstone may be there, so `to` stays.
+        Err(error) if error.may_have_happened() => return Err(error),
         Err(error) => Err(error),
     };
     // Nobody has the token of `to`. If this fails, it expires unused.

@@ -29,8 +29,8 @@ impl Released {
 
     /// Wakes all requests that wait for a lease.
     #[cfg_attr(
-        not(any(feature = "postgres", feature = "mysql", feature = "sqlite")),
-        allow(dead_code, reason = "of the SQL store")
+        not(any(feature = "redis", feature = "postgres", feature = "mysql", feature = "sqlite")),
+        allow(dead_code, reason = "of the Redis and SQL stores")
     )]
     pub(super) fn ring_all(&self) {
         self.0.iter().for_each(Notify::notify_waiters);

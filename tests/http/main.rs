@@ -2,6 +2,10 @@
 //! faults, pauses and calls the test controls.
 #![allow(clippy::unwrap_used, unreachable_pub, missing_docs, reason = "the parts of a test")]
 
+#[path = "../support/forward.rs"]
+#[allow(unused_macro_rules, reason = "some stores replace more")]
+mod forward;
+
 #[path = "../support/memcached.rs"]
 #[allow(dead_code, reason = "shared with other tests")]
 mod memcached;
@@ -39,4 +43,5 @@ mod simulated;
 mod stores;
 mod support;
 mod touching;
+mod tracked;
 mod unanswered;

@@ -187,7 +187,7 @@ async fn what_was_not_answered_and_no_replica_has_is_not_acknowledged() {
             },
         ];
         for answer in unknown {
-            assert_eq!(answer.unwrap_err().kind(), StoreErrorKind::Unconfirmed, "{product:?}");
+            assert_eq!(answer.unwrap_err().kind(), StoreErrorKind::NotReplicated, "{product:?}");
         }
         // All of it was carried out, by a primary that may fail now.
         assert!(store.load(&new).await.unwrap().is_some());

@@ -31,8 +31,8 @@ async fn written_again(store: &RedisStore, id: &SessionId, n: &[u8]) {
             Ok(Update::Updated(_)) => return,
             Ok(other) => panic!("{other:?}"),
             Err(error) => {
-                use StoreErrorKind::{OutcomeUnknown, Timeout, Unavailable, Unconfirmed};
-                let kinds = [Unavailable, Timeout, OutcomeUnknown, Unconfirmed];
+                use StoreErrorKind::{NotReplicated, OutcomeUnknown, Timeout, Unavailable};
+                let kinds = [Unavailable, Timeout, OutcomeUnknown, NotReplicated];
                 assert!(kinds.contains(&error.kind()), "{error:?}");
             }
         }
@@ -137,7 +137,7 @@ async fn a_logout_that_no_replica_has_is_undone_by_a_failover_and_waiting_tells(
         sentinels.servers[primary].cli(&["CLIENT", "KILL", "TYPE", "replica"]);
         assert!(quick.remove(&first).await.unwrap(), "logged out, says the primary");
         let error = waiting.remove(&second).await.unwrap_err();
-        assert_eq!(error.kind(), StoreErrorKind::Unconfirmed, "{error:?}");
+        assert_eq!(error.kind(), StoreErrorKind::NotReplicated, "{error:?}");
         assert!(cause(&error).contains("only 0 of 1 replicas confirmed it"), "{error:?}");
         assert_eq!(waiting.statistics().not_replicated, 1);
 

@@ -28,7 +28,7 @@ use crate::{
 };
 
 /// Longer than any pause of a busy machine, so that only messages end what is tracked.
-const LONG: Duration = Duration::from_secs(60);
+const LONG: Duration = Duration::from_secs(30);
 
 fn tracking(server: &Server) -> RedisStore {
     patient(builder(server)).tracking(LONG).build().unwrap()
@@ -271,7 +271,7 @@ async fn a_silent_connection_is_relied_on_for_the_window_only() {
 #[tokio::test]
 async fn one_request_in_each_window_is_enough_for_all_sessions() {
     let server = Server::start(Product::Redis, &[]);
-    let window = Duration::from_millis(200);
+    let window = Duration::from_millis(400);
     let ours = patient(builder(&server)).tracking(window).connections(1).build().unwrap();
     let cached = CachedStore::new(ours.clone());
     let mut ids = Vec::new();

@@ -95,7 +95,7 @@ impl World {
 
 /// Whether the write may have happened.
 fn is_unknown(error: &StoreError) -> bool {
-    [StoreErrorKind::OutcomeUnknown, StoreErrorKind::Unconfirmed].contains(&error.kind())
+    [StoreErrorKind::OutcomeUnknown, StoreErrorKind::NotReplicated].contains(&error.kind())
 }
 
 /// Counts of what the clients observed.

@@ -269,7 +269,9 @@ impl Fill<'_> {
     pub(super) fn end(self, change: Change) -> u64 {
         let Worker { table, id, stamp, asked_at } = self.0;
         let mut shard = table.shard(id);
-        if shard.is_at(id, stamp) { shard.apply(id, change, asked_at) } else { 0 }
+        // A fill that began later may have read a newer state.
+        let is_late = shard.cached.peek(id).is_some_and(|cached| cached.asked_at > asked_at);
+        if shard.is_at(id, stamp) && !is_late { shard.apply(id, change, asked_at) } else { 0 }
     }
 }
 

@@ -198,7 +198,7 @@ impl RedisStoreBuilder {
     /// Redis replicates a write after it has answered. If the primary fails in between, the promoted replica lacks the
     /// last writes: a session may be in an older state again, and an acknowledged logout may be undone. With this
     /// setting, `WAIT` follows each write. If fewer replicas confirm the write within three quarters of what is left of
-    /// its [`request_timeout`](Self::request_timeout), it fails with `Unconfirmed`: the primary has it, but a
+    /// its [`request_timeout`](Self::request_timeout), it fails with `NotReplicated`: the primary has it, but a
     /// failover may undo it.
     ///
     /// - **Cost**: each write takes one more round trip between the primary and its replicas. Writes use separate
@@ -232,7 +232,7 @@ impl RedisStoreBuilder {
     /// here after `window` at the latest. Changes by this process are seen at once. A write still names the version
     /// that it replaces, so nothing is lost or brought back in the meantime.
     ///
-    /// Without other traffic, one request in each `window` goes to the server. The window is 10 ms to 60 s; 1 s is a
+    /// Without other traffic, one request in each `window` goes to the server. The window is 250 ms to 30 s; 1 s is a
     /// good choice. The user needs the permission `+client|tracking`. The server remembers which keys each connection
     /// has read, for at most `tracking-table-max-keys` keys (1,000,000 by default).
     pub fn tracking(mut self, window: Duration) -> Self {
@@ -330,9 +330,9 @@ impl RedisStoreBuilder {
             return Err(refuse("replicas", settings.replicas.to_string(), "0 to 100"));
         }
         if let Some(window) = settings.tracking
-            && !(Duration::from_millis(10)..=Duration::from_secs(60)).contains(&window)
+            && !(Duration::from_millis(250)..=Duration::from_secs(30)).contains(&window)
         {
-            return Err(refuse("tracking", format!("{window:?}"), "10 ms to 60 s"));
+            return Err(refuse("tracking", format!("{window:?}"), "250 ms to 30 s"));
         }
         let link = self.servers.link(&self.access, self.settings)?;
         Ok(RedisStore::new(link, keys, self.options))
@@ -398,8 +398,8 @@ mod tests {
         refused(new().queue(0), "queue", "1 to");
         refused(new().value_size_limit(1_023), "value_size_limit", "1,024");
         refused(new().replicas(101), "replicas", "0 to 100");
-        refused(new().tracking(ms(9)), "tracking", "10 ms to 60 s");
-        refused(new().tracking(ms(60_001)), "tracking", "10 ms to 60 s");
+        refused(new().tracking(ms(249)), "tracking", "250 ms to 30 s");
+        refused(new().tracking(ms(30_001)), "tracking", "250 ms to 30 s");
         refused(new().cluster(Vec::<String>::new()), "cluster", "1 to 1,000");
         refused(new().cluster(["a", "a:6379"]), "cluster", "twice");
         refused(new().cluster(["a"]).database(1), "database", "0 in a cluster");

@@ -24,7 +24,7 @@ impl RedisStore {
     fn failed(&self, operation: &'static str, id: &SessionId, error: StoreError) -> StoreError {
         let is_unknown = error.kind() == StoreErrorKind::OutcomeUnknown;
         let error = match is_unknown && self.inner.link.waits_for_replicas() {
-            true => error.of_kind(StoreErrorKind::Unconfirmed),
+            true => error.of_kind(StoreErrorKind::NotReplicated),
             false => error,
         };
         let error = error.during(operation).on(id);
@@ -236,6 +236,7 @@ impl Clearing for RedisStore {
     /// Ends every session at once, by raising the generations, and then removes what is left of them.
     async fn clear(&self) -> Result<u64, StoreError> {
         let cleared = self.clear_all().await.map_err(|error| failed_whole("clear", error))?;
+        self.inner.released.ring_all();
         tracing::info!(target: TARGET, cleared, "cleared");
         Ok(cleared)
     }

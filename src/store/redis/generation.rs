@@ -13,7 +13,7 @@ use super::{
     script,
     store::RedisStore,
 };
-use crate::store::StoreError;
+use crate::store::{StoreError, StoreErrorKind};
 
 impl RedisStore {
     /// Ends all sessions, and returns how many were live.
@@ -29,11 +29,11 @@ impl RedisStore {
             // needed: without them, a session that is being renewed could escape.
             Err(error) if error.is_out_of_memory() => {
                 count = self.wipe_all(cleared, before).await?;
-                self.raise(&partitions, cleared).await?;
+                self.raise(&partitions, cleared).await.map_err(half_done)?;
             }
             raised => raised.map_err(LinkError::of_write)?,
         }
-        Ok(count + self.wipe_all(cleared, before).await?)
+        Ok(count + self.wipe_all(cleared, before).await.map_err(half_done)?)
     }
 
     /// Removes everything that is older than the generation `cleared`.
@@ -110,4 +110,9 @@ impl RedisStore {
         }
         Ok(count)
     }
+}
+
+/// Sessions have ended already, so the error must not say that nothing has changed.
+fn half_done(error: StoreError) -> StoreError {
+    if error.may_have_happened() { error } else { error.of_kind(StoreErrorKind::OutcomeUnknown) }
 }

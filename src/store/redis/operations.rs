@@ -10,7 +10,7 @@ use super::{
     reply::{Reply, digits, unexpected},
     script::{self, Script},
     store::{Place, RedisStore},
-    value::{Held, Nonce, State, Written, read_epoch_value},
+    value::{Head, Held, Nonce, State, Written, read_epoch_value},
 };
 use crate::{
     clock,
@@ -36,9 +36,9 @@ impl RedisStore {
         // In a cluster, the owner's epoch is read separately in any case.
         let owner = if self.inner.link.is_one_node() { self.inner.owners.get(id) } else { Some(None) };
         if let Some(owner) = owner
-            && let Some(found) = self.find_owned(id, owner).await?
+            && let Some(held) = self.find_owned(id, owner).await?
         {
-            return Ok(found);
+            return Ok(Some(held));
         }
         let (reply, tracked) = self.look(id, &[]).await?;
         match reply {
@@ -55,7 +55,7 @@ impl RedisStore {
     /// Reads a record whose owner is remembered, by a plain command, which costs the server a fraction of a script's
     /// time. Returns `None` if there is no string under the key. Then the script finds out why, and unlike this
     /// command, it is never answered by a replica.
-    async fn find_owned(&self, id: &SessionId, owner: Option<SessionId>) -> Result<Option<Option<Held>>, StoreError> {
+    async fn find_owned(&self, id: &SessionId, owner: Option<SessionId>) -> Result<Option<Held>, StoreError> {
         let command = self.inner.keys.read(id, owner.as_ref());
         let now = clock::to_millis(self.now());
         let mark = self.mark(|| self.place(id));
@@ -75,20 +75,22 @@ impl RedisStore {
                 let epoch = next().unwrap_or_default();
                 let read = read_epoch_value(&epoch, read_generation(next()), now);
                 self.remember_epoch(&owner, read, mark_of_epoch, &connection);
-                read.map(|(epoch, _)| epoch).into()
+                // That there is none is to be believed only of the script.
+                read.map_or(OwnerEpoch::NotAsked, |(epoch, _)| OwnerEpoch::Present(epoch))
             }
             None => OwnerEpoch::NotAsked,
         };
         let mut held = Held::read(&value, epoch)?;
+        // It may be a replica's, which lacks a touch.
         if held.head.usage.expires_millis() <= now || held.head.state.generation < current {
-            return Ok(Some(None));
+            return Ok(None);
         }
         if held.head.owner != owner && self.inner.link.is_one_node() {
             self.inner.owners.remember(id, held.head.owner);
             held.stored = held.stored.with_owner_epoch(OwnerEpoch::NotAsked);
         }
         held.stored = held.stored.with_tracked(self.tracked(mark, connection));
-        Ok(Some(Some(held)))
+        Ok(Some(held))
     }
 
     /// Reads a record by the script. The record itself is left out if its nonce is this one.
@@ -116,6 +118,14 @@ impl RedisStore {
     pub(super) async fn refresh_value(&self, id: &SessionId, version: &Version) -> Result<Refresh, StoreError> {
         let nonce = State::of(version).map(|state| *state.nonce.as_bytes());
         let (reply, tracked) = self.look(id, nonce.as_ref().map_or(&[], |nonce| nonce)).await?;
+        // The caller wants what is there now. In a cluster, it asks for the epoch next.
+        if let Reply::Same(Head { owner: Some(owner), .. }, _) = &reply {
+            self.inner.epochs.forget(owner);
+        } else if let Reply::Value(held) = &reply
+            && let Some(owner) = &held.head.owner
+        {
+            self.inner.epochs.forget(owner);
+        }
         match reply {
             Reply::Same(head, _) if head.usage.expires_at <= self.now() => Ok(Refresh::Gone),
             Reply::Same(head, owner_epoch) => Ok(Refresh::Same { usage: head.usage, owner_epoch, tracked }),
@@ -145,7 +155,14 @@ impl RedisStore {
                 Reply::Cleared(generation) => Ok(Created::Cleared(generation)),
                 _ => Err(unexpected("another script's reply")),
             },
-            Err(error @ LinkError::Unanswered(_)) if self.inner.link.waits_for_replicas() => Err(error.of_write()),
+            Err(error @ (LinkError::Unanswered(_) | LinkError::NotReplicated { .. }))
+                if self.inner.link.waits_for_replicas() =>
+            {
+                // Nobody has the token, but the session would count among its owner's.
+                let version = State { nonce, generation: 0 }.version();
+                let _ = self.end_value(id, &version, None).await;
+                Err(error.of_write())
+            }
             Err(error @ LinkError::Unanswered(_)) => match self.find(id).await {
                 Ok(Some(held)) if held.head.state.nonce == nonce => Ok(Created::Done(held.head.state)),
                 // The create may still arrive, or the session may have been removed since.
@@ -294,9 +311,7 @@ impl RedisStore {
             Ok(Update::Conflict(stored)) => Ok(Rename::Conflict(stored)),
             Ok(Update::Gone) => Ok(Rename::Gone),
             // The tombstone may be stored, so `to` stays.
-            Err(error) if [StoreErrorKind::OutcomeUnknown, StoreErrorKind::Unconfirmed].contains(&error.kind()) => {
-                return Err(error);
-            }
+            Err(error) if error.may_have_happened() => return Err(error),
             Err(error) => Err(error),
         };
         // Nobody has the token of `to`. If this fails, `to` expires unused.

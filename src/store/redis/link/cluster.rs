@@ -110,7 +110,8 @@ impl Cluster {
         let mut node = self.node_of(slot, deadline).await?;
         let mut asking = false;
         loop {
-            let error = match node.server.call(command, Delivery { asking, replicas }, deadline).await {
+            let error = match node.server.call(command, Delivery { asking, replicas, by_primary: true }, deadline).await
+            {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };

@@ -33,7 +33,7 @@ pub(super) struct State {
     made: Instant,
     /// Until when reads are sent without a guard, in microseconds.
     primary_until: AtomicU64,
-    /// The start of the latest answered request, in microseconds.
+    /// The start of the latest request that a primary has executed, in microseconds.
     proven: AtomicU64,
 }
 
@@ -43,9 +43,13 @@ impl State {
         Self { is_lost, answers, made, primary_until: AtomicU64::new(0), proven: AtomicU64::new(0) }
     }
 
-    /// Notes that a request that began at this time, in microseconds, was answered.
-    pub(super) fn answered(&self, began: u64) {
+    /// Notes that a request was answered.
+    pub(super) fn answered(&self) {
         self.answers.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Notes that a primary has executed a request that began at this time, in microseconds.
+    fn executed_by_primary(&self, began: u64) {
         self.proven.fetch_max(began, Ordering::Release);
     }
 
@@ -59,7 +63,8 @@ impl State {
 pub(in super::super) struct Connection(pub(super) Arc<State>);
 
 impl Connection {
-    /// Returns whether a request that began within this time was answered, and the connection has not been lost since.
+    /// Returns whether a request that began within this time was executed by a primary, and the connection has not been
+    /// lost since.
     /// Then everything that the server had sent before that answer has arrived.
     pub(in super::super) fn is_proven(&self, within: Duration) -> bool {
         let state = &self.0;
@@ -110,6 +115,8 @@ pub(super) struct Delivery {
     pub(super) asking: bool,
     /// Send `WAIT` afterwards, for this many replicas. 0: don't.
     pub(super) replicas: usize,
+    /// Only the primary of its keys executes it, so an answer proves that the connection leads to that.
+    pub(super) by_primary: bool,
 }
 
 /// Sends a request on one connection.
@@ -132,14 +139,21 @@ pub(super) async fn deliver(
                 Err(LinkError::Refused(refusal)) if refusal.kind == RefusalKind::ReadOnly => {
                     return Err(LinkError::Refused(refusal));
                 }
-                Ok(_) => state.primary_until.store(micros.saturating_add(PRIMARY_MICROS), Ordering::Relaxed),
+                Ok(_) => {
+                    state.primary_until.store(micros.saturating_add(PRIMARY_MICROS), Ordering::Relaxed);
+                    state.executed_by_primary(micros);
+                }
                 Err(_) => {}
             }
             return reply.extract_error().map_err(failed);
         }
     };
-    if how == Delivery::default() {
-        return connection.send_packed_command(command).await.and_then(Value::extract_error).map_err(failed);
+    if !how.asking && how.replicas == 0 {
+        let reply = connection.send_packed_command(command).await.and_then(Value::extract_error).map_err(failed)?;
+        if how.by_primary {
+            state.executed_by_primary(micros);
+        }
+        return Ok(reply);
     }
     let mut pipeline = Pipeline::with_capacity(3);
     if how.asking {
@@ -159,6 +173,9 @@ pub(super) async fn deliver(
         next().extract_error().map_err(failed)?;
     }
     let reply = next().extract_error().map_err(failed)?;
+    if how.by_primary {
+        state.executed_by_primary(micros);
+    }
     if how.replicas > 0 {
         let confirmed = match next() {
             Value::Int(confirmed) => usize::try_from(confirmed).unwrap_or(0),

@@ -92,7 +92,9 @@ impl Link {
     ) -> Result<Answer, LinkError> {
         let deadline = self.deadline();
         let replicas = if script.writes() { self.settings.replicas } else { 0 };
-        let call = async |command: Cmd| self.call(keys.first().copied(), &command, replicas, deadline).await;
+        // A replica refuses each script: it writes, or ends with a removal that changes nothing.
+        let how = Delivery { asking: false, replicas, by_primary: true };
+        let call = async |command: Cmd| self.call(keys.first().copied(), &command, how, deadline).await;
         match call(invocation("EVALSHA", script.hash(), keys, args)).await {
             Err(error) if error.refusal() == Some(RefusalKind::NoScript) => {
                 self.counters.scripts_sent.count();
@@ -108,7 +110,7 @@ impl Link {
             Arg::Simple(key) => Some(key),
             _ => None,
         });
-        self.call(key, command, 0, self.deadline()).await
+        self.call(key, command, Delivery::default(), self.deadline()).await
     }
 
     /// Sends a command that reads to the server of its key, which is the command's first argument. A server that has
@@ -129,14 +131,14 @@ impl Link {
         &self,
         key: Option<&[u8]>,
         command: &Cmd,
-        replicas: usize,
+        how: Delivery,
         deadline: Instant,
     ) -> Result<Answer, LinkError> {
         match &self.shape {
-            Shape::Single(server) => server.call(command, Delivery { asking: false, replicas }, deadline).await,
+            Shape::Single(server) => server.call(command, how, deadline).await,
             // Boxed, so that the future of a request to a single server doesn't reserve room for this.
             Shape::Cluster(cluster) => {
-                Box::pin(cluster.call(key.unwrap_or_default(), command, replicas, deadline)).await
+                Box::pin(cluster.call(key.unwrap_or_default(), command, how.replicas, deadline)).await
             }
         }
     }
@@ -170,7 +172,8 @@ impl Link {
     /// one, as far as the server has reported.
     pub(in super::super) fn is_current(&self, mark: Mark, connection: &Connection) -> bool {
         let window = self.settings.tracking.unwrap_or_default();
-        self.tracking.as_ref().is_some_and(|tracking| tracking.is_unchanged(mark)) && connection.is_proven(window)
+        // In this order: an answer that proves the connection comes after the changes that were reported before it.
+        connection.is_proven(window) && self.tracking.as_ref().is_some_and(|tracking| tracking.is_unchanged(mark))
     }
 
     /// Whether servers report changes.

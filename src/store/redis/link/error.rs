@@ -120,7 +120,7 @@ impl LinkError {
         let kind = match &self {
             Self::Refused(refusal) => refusal.kind.store_kind(),
             Self::NotSent(cause) | Self::Unanswered(cause) => cause.kind(),
-            Self::NotReplicated { .. } => StoreErrorKind::Unconfirmed,
+            Self::NotReplicated { .. } => StoreErrorKind::NotReplicated,
         };
         StoreError::new(kind).because(self)
     }

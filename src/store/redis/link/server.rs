@@ -125,7 +125,7 @@ impl Server {
         };
         seat.progress.answered();
         match &reply {
-            Ok(_) => live.state.answered(micros),
+            Ok(_) => live.state.answered(),
             Err(LinkError::Unanswered(cause)) => self.give_up(&seat, &live, cause),
             // The primary has become a replica. Connecting again finds the present primary.
             Err(LinkError::Refused(refusal))

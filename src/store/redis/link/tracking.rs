@@ -5,9 +5,12 @@
 //! that the server carries out after the change. So as long as answers arrive, and no message does, the value that was
 //! read is the stored one.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use redis::Value;
@@ -18,7 +21,6 @@ use super::counters::Counters;
 const COUNTERS: usize = 1 << 16;
 
 /// Counts changes of keys.
-#[derive(Debug)]
 pub(super) struct Tracking {
     changes: Box<[AtomicU64]>,
     /// Changes that concern all keys.
@@ -81,6 +83,12 @@ impl Tracking {
                 }
             }
         }
+    }
+}
+
+impl fmt::Debug for Tracking {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tracking").finish_non_exhaustive()
     }
 }
 

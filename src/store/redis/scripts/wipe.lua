@@ -21,4 +21,4 @@ for _, key in ipairs(KEYS) do
     end
   end
 end
-return digits(count)
+return unwritten(digits(count))

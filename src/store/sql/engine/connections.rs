@@ -12,6 +12,7 @@ use std::{
 
 use sqlx::{ConnectOptions as _, Connection as _, Database};
 use tokio::{
+    runtime,
     sync::{OwnedSemaphorePermit, Semaphore},
     time::{Instant, sleep_until, timeout_at},
 };
@@ -64,6 +65,8 @@ struct Live<D: Driver> {
 
 struct Idle<D: Driver> {
     live: Live<D>,
+    /// The runtime that made it.
+    runtime: runtime::Id,
     since: Instant,
 }
 
@@ -110,20 +113,45 @@ impl<D: Driver> Connections<D> {
         };
         let live = match self.idle_one(deadline).await {
             Some(live) => live,
-            // In a box, since its future is large, and is part of that of each request.
-            None => Live { connection: Box::pin(self.connect(deadline)).await?, since: Instant::now() },
+            None => {
+                self.make_room();
+                // In a box, since its future is large, and is part of that of each request.
+                Live { connection: Box::pin(self.connect(deadline)).await?, since: Instant::now() }
+            }
         };
         Ok(Lent { live, home: Arc::clone(self), _permit: permit })
     }
 
     async fn idle_one(&self, deadline: Instant) -> Option<Live<D>> {
         loop {
-            let Idle { mut live, since } = self.idle().pop()?;
-            if self.is_trusted(since) || matches!(timeout_at(deadline, live.connection.ping()).await, Ok(Ok(()))) {
+            let runtime = runtime::Handle::current().id();
+            let Idle { mut live, since, .. } = {
+                let mut idle = self.idle();
+                // Those of another runtime depend on it to be driven.
+                let at = idle.iter().rposition(|idle| idle.runtime == runtime)?;
+                idle.remove(at)
+            };
+            if self.is_trusted(since) {
+                return Some(live);
+            }
+            // A connection that died without notice must leave time for a new one.
+            let now = Instant::now();
+            let limit = now + deadline.saturating_duration_since(now) / 4;
+            if matches!(timeout_at(limit, live.connection.ping()).await, Ok(Ok(()))) {
                 return Some(live);
             }
             self.found_dead();
         }
+    }
+
+    /// Closes an idle connection of another runtime if there would be more than allowed.
+    fn make_room(&self) {
+        let most = self.most as usize;
+        let lent = most.saturating_sub(self.free.available_permits());
+        let mut idle = self.idle();
+        let over = (idle.len() + lent > most && !idle.is_empty()).then(|| idle.remove(0));
+        drop(idle);
+        drop(over);
     }
 
     /// Connects. A server that is starting up is waited for.
@@ -176,7 +204,7 @@ impl<D: Driver> Lent<D> {
         let over = if now - live.since > LONGEST_LIFE {
             over.into_iter().chain([live]).collect::<Vec<_>>()
         } else {
-            idle.push(Idle { live, since: now });
+            idle.push(Idle { live, runtime: runtime::Handle::current().id(), since: now });
             over.into_iter().collect()
         };
         drop(idle);

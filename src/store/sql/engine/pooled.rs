@@ -13,7 +13,7 @@ use super::{
 use crate::store::{
     StoreErrorKind,
     sql::{
-        error::{Meaning, SqlStoreError},
+        error::{Meaning, SqlStoreError, advice},
         row::Row,
         statement::Statement,
         statements::Write,
@@ -299,7 +299,9 @@ async fn once<D: Driver>(source: Source<D>, limit: Duration, call: Call) -> Resu
 
 /// Returns a connection after an error, but only if it is in a clean state; otherwise closes it.
 async fn tidy<D: Driver>(mut link: Link<D>, deadline: Instant, call: &Call, error: &SqlStoreError) {
-    let mut usable = !error.is_unanswered();
+    // A server that has become read-only is not the one to ask next, and a broken prepared statement stays broken.
+    let is_spoiled = [advice::READ_ONLY, advice::PREPARED].iter().any(|advice| error.advice() == Some(advice));
+    let mut usable = !error.is_unanswered() && !is_spoiled;
     if usable && matches!(call.text, Text::Plain(_)) && !D::ROLLBACK.is_empty() {
         let rollback = Call { text: Text::Plain(D::ROLLBACK.into()), rows: false };
         usable = matches!(timeout_at(deadline, link.run(&rollback)).await, Ok(Ok(_)));

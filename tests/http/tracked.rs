@@ -1,0 +1,99 @@
+//! A store that answers from what it remembers, because it is told of changes, may be told late.
+
+use std::sync::{Arc, Mutex};
+
+use http::StatusCode;
+use session_layer::{
+    MemoryStore, Session, SessionId, SessionStore,
+    conformance::fault::FaultStore,
+    record::{Epoch, Record},
+    store::{OwnerEpoch, Refresh, StoreError, Stored, Tracked, Usage},
+};
+
+use crate::{forward::forward, support::*};
+
+/// Remembers an owner's epoch, and learns of a new one only when a caller wants what is there now.
+#[derive(Clone)]
+struct Remembers {
+    inner: FaultStore<MemoryStore>,
+    epoch: Arc<Mutex<Option<Epoch>>>,
+}
+
+impl SessionStore for Remembers {
+    async fn load(&self, id: &SessionId) -> Result<Option<Stored>, StoreError> {
+        let stored = self.inner.load(id).await?;
+        let stored = stored.map(|stored| stored.with_owner_epoch(OwnerEpoch::NotAsked));
+        Ok(stored.map(|stored| stored.with_tracked(Tracked::new(|| true))))
+    }
+
+    forward!(inner: create, update, touch, remove);
+
+    async fn refresh(&self, id: &SessionId, held: &Stored) -> Result<Refresh, StoreError> {
+        *self.epoch.lock().unwrap() = None;
+        self.inner.refresh(id, held).await
+    }
+
+    async fn owner_epoch(&self, owner: &str) -> Result<Option<Epoch>, StoreError> {
+        if let Some(known) = *self.epoch.lock().unwrap() {
+            return Ok(Some(known));
+        }
+        let epoch = self.inner.owner_epoch(owner).await?;
+        *self.epoch.lock().unwrap() = epoch;
+        Ok(epoch)
+    }
+
+    async fn ensure_epoch(&self, owner: &str, usage: Usage) -> Result<Epoch, StoreError> {
+        self.inner.ensure_epoch(owner, usage).await
+    }
+
+    async fn renew_epoch(&self, owner: &str, usage: Usage) -> Result<(), StoreError> {
+        self.inner.renew_epoch(owner, usage).await
+    }
+}
+
+fn site() -> (Site, Remembers) {
+    let below = Site::new();
+    let store = Remembers { inner: below.store.clone(), epoch: Arc::default() };
+    (Site::over(store.clone(), below.store.clone(), below.clock.clone(), |builder| builder), store)
+}
+
+/// The owner logs in elsewhere after a revocation. This server knows the session already, and the epoch not yet.
+#[tokio::test]
+async fn a_session_that_is_newer_than_the_remembered_epoch_lives() {
+    let (site, store) = site();
+    let old = site.member("ada").await;
+    assert!(is_live(&site, &old).await);
+    store.renew_epoch("ada", Usage::keep_for(site.clock.now(), std::time::Duration::from_secs(9_000))).await.unwrap();
+    let mut jar = site.member("ada").await;
+    let stale = *store.epoch.lock().unwrap();
+    assert!(stale.is_some(), "the epoch before the revocation");
+    let reply = site.visit(&mut jar, async |session: Session| session.insert("n", 7)).await;
+    assert_eq!(reply.status, StatusCode::OK);
+    assert_eq!(site.entry(&jar, "n").await.as_deref(), Some("7"), "it was taken for revoked, and ended");
+}
+
+/// What is certain to be revoked is refused all the same.
+#[tokio::test]
+async fn a_revoked_session_is_refused_once_the_store_is_asked() {
+    let (site, store) = site();
+    let jar = site.member("ada").await;
+    assert!(is_live(&site, &jar).await);
+    store.renew_epoch("ada", Usage::keep_for(site.clock.now(), std::time::Duration::from_secs(9_000))).await.unwrap();
+    *store.epoch.lock().unwrap() = store.inner.owner_epoch("ada").await.unwrap();
+    assert!(!is_live(&site, &jar).await);
+}
+
+/// The record is in a version from before the session was carried into a new epoch.
+#[tokio::test]
+async fn a_remembered_record_that_is_older_than_the_epoch_is_looked_up_again() {
+    let (site, store) = site();
+    let jar = site.member("ada").await;
+    let stored = site.store.load(&jar.id()).await.unwrap().unwrap();
+    let sessions = site.layer.sessions();
+    assert!(sessions.revoke_others("ada", &jar.id()).await.unwrap());
+    let now = site.store.load(&jar.id()).await.unwrap().unwrap();
+    assert_ne!(stored.version, now.version);
+    let _: &Arc<Record> = &now.record;
+    *store.epoch.lock().unwrap() = None;
+    assert!(is_live(&site, &jar).await);
+}

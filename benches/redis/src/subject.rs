@@ -8,7 +8,7 @@ use axum_session_redispool::SessionRedisPool;
 use bench_support::{app::App, handlers, shape::Shape};
 use clap::ValueEnum;
 use redis_pool::RedisPool;
-use session_layer::{CachedStore, RedisStore, SessionLayer, store::CacheConfig};
+use session_layer::{CachedStore, RedisStore, SessionLayer, store::RedisStoreBuilder};
 use tower_sessions_redis_store::fred::prelude::{ClientLike, Config, Pool};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -18,17 +18,17 @@ pub(crate) enum Subject {
     TowerSessions,
     /// Sessions aren't kept in memory, so every request queries the server.
     AxumSession,
-    /// This crate with a cache, which trusts a session for some seconds after reading it.
-    Cached,
+    /// This crate with a cache, which serves a session until the server says that it may have changed.
+    Tracked,
     /// The default: sessions stay in the process's memory, and only writes go to the server.
     AxumSessionKept,
 }
 
 pub(crate) const ALL: [Subject; 5] =
-    [Subject::SessionLayer, Subject::TowerSessions, Subject::AxumSession, Subject::Cached, Subject::AxumSessionKept];
+    [Subject::SessionLayer, Subject::TowerSessions, Subject::AxumSession, Subject::Tracked, Subject::AxumSessionKept];
 
-/// How long the cache serves a session without querying the server.
-const TRUSTED: Duration = Duration::from_secs(10);
+/// How long an answer proves that the server's messages arrive.
+const WINDOW: Duration = Duration::from_secs(1);
 
 /// The size of fred's pool, as in the example of its session store.
 const POOL: usize = 6;
@@ -39,16 +39,15 @@ impl Subject {
             Self::SessionLayer => "session-layer, RedisStore",
             Self::TowerSessions => "tower-sessions 0.14, tower-sessions-redis-store 0.16",
             Self::AxumSession => "axum_session 0.22, axum_session_redispool 0.13, nothing kept",
-            Self::Cached => "session-layer, RedisStore, cached and trusted",
+            Self::Tracked => "session-layer, RedisStore, cached, with `tracking`",
             Self::AxumSessionKept => "axum_session 0.22, axum_session_redispool 0.13, kept in memory",
         }
     }
 
-    /// The peers that a subject of this crate is compared with.
+    /// The peers that a subject of this crate is compared with: those that see what other processes change.
     pub(crate) fn peers(self) -> &'static [Self] {
         match self {
-            Self::SessionLayer => &[Self::TowerSessions, Self::AxumSession],
-            Self::Cached => &[Self::AxumSessionKept],
+            Self::SessionLayer | Self::Tracked => &[Self::TowerSessions, Self::AxumSession],
             _ => &[],
         }
     }
@@ -62,8 +61,9 @@ impl Subject {
         let app = App::new(Shape::Reference);
         match self {
             Self::SessionLayer => handlers::session_layer::router(SessionLayer::new(store(port, connections)), app),
-            Self::Cached => {
-                let store = CachedStore::with_config(store(port, connections), CacheConfig::new().trusted(TRUSTED));
+            Self::Tracked => {
+                let store =
+                    CachedStore::new(builder(port, connections).tracking(WINDOW).build().expect("good settings"));
                 handlers::session_layer::router(SessionLayer::new(store), app)
             }
             Self::TowerSessions => {
@@ -88,10 +88,13 @@ fn url(port: u16) -> String {
 
 /// This crate's store.
 pub(crate) fn store(port: u16, connections: Option<usize>) -> RedisStore {
+    builder(port, connections).build().expect("good settings")
+}
+
+fn builder(port: u16, connections: Option<usize>) -> RedisStoreBuilder {
     // A long limit, so that a machine that is busy for a while doesn't end the benchmark.
     let builder = RedisStore::builder().server(format!("127.0.0.1:{port}")).request_timeout(Duration::from_secs(30));
-    let builder = if let Some(connections) = connections { builder.connections(connections) } else { builder };
-    builder.build().expect("good settings")
+    if let Some(connections) = connections { builder.connections(connections) } else { builder }
 }
 
 async fn kept(config: SessionConfig, port: u16) -> SessionStore<SessionRedisPool> {

@@ -40,7 +40,7 @@ impl Kind {
     /// The kinds that an operation of the store is compared with.
     pub(crate) fn compared(self) -> &'static [Kind] {
         match self {
-            Load => &[BareLoad, BareGet],
+            Load => &[BareLoad],
             OwnedLoad => &[BareOwnedLoad],
             Update => &[BareUpdate],
             _ => &[],

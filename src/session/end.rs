@@ -151,7 +151,8 @@ impl<'a> Attempts<'a> {
             }
             // Damaged since it was seen: the next load reports that, and then it is removed.
             Err(error) if error.kind() == StoreErrorKind::Corrupt => {}
-            Err(error) if error.may_have_happened() => {
+            // After `NotReplicated`, a second attempt that finds nothing would not tell whether replicas have the end.
+            Err(error) if error.kind() == StoreErrorKind::OutcomeUnknown => {
                 if self.is_last {
                     return Err(error.during("end").on(id).into());
                 }
@@ -253,7 +254,7 @@ async fn is_stored(context: &Context, id: &SessionId) -> Result<bool> {
 async fn remove_now(context: &Context, id: &SessionId) -> Result<bool, StoreError> {
     let outcome = match context.store.remove(id).await {
         // The first remove may not have arrived, so repeat it. Either way nothing is stored afterwards.
-        Err(error) if error.may_have_happened() => context.store.remove(id).await.map(|_| true),
+        Err(error) if error.kind() == StoreErrorKind::OutcomeUnknown => context.store.remove(id).await.map(|_| true),
         outcome => outcome,
     };
     outcome.map_err(|error| error.during("remove").on(id))

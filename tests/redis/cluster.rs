@@ -54,7 +54,8 @@ async fn increment(store: &RedisStore, id: &SessionId) -> bool {
 
 /// The errors that a store may return while the cluster changes.
 fn excused(error: &session_layer::store::StoreError) -> bool {
-    let kinds = [StoreErrorKind::Unavailable, StoreErrorKind::Timeout, StoreErrorKind::OutcomeUnknown];
+    use StoreErrorKind::{NotReplicated, OutcomeUnknown, Timeout, Unavailable};
+    let kinds = [Unavailable, Timeout, OutcomeUnknown, NotReplicated];
     assert!(kinds.contains(&error.kind()), "{error:?}");
     false
 }

@@ -104,8 +104,8 @@ impl StoreError {
     }
 
     /// Returns whether the call may have changed something. This is so for the kinds
-    /// [`OutcomeUnknown`](StoreErrorKind::OutcomeUnknown) and [`NotReplicated`](StoreErrorKind::NotReplicated). After an
-    /// error of any other kind, nothing has changed.
+    /// [`OutcomeUnknown`](StoreErrorKind::OutcomeUnknown) and [`NotReplicated`](StoreErrorKind::NotReplicated). After
+    /// an error of any other kind, nothing has changed.
     #[must_use]
     pub fn may_have_happened(&self) -> bool {
         matches!(self.0.kind, StoreErrorKind::OutcomeUnknown | StoreErrorKind::NotReplicated)

@@ -189,7 +189,7 @@ async fn what_was_not_answered_and_no_replica_has_is_not_acknowledged() {
         for answer in unknown {
             assert_eq!(answer.unwrap_err().kind(), StoreErrorKind::NotReplicated, "{product:?}");
         }
-        // The primary executed all of them, but it may fail now.
+        // All of it was carried out, by a primary that may fail now.
         assert!(store.load(&new).await.unwrap().is_some());
         assert_eq!(value(&loaded(&store, &id).await), b"2");
         assert_ne!(store.owner_epoch("ada").await.unwrap(), Some(epoch));

@@ -184,8 +184,8 @@ impl Context {
         if present == Some(owner.epoch()) {
             return Ok(Found::Live(live));
         }
-        // A store that tracks changes may have answered from what it remembers, and one of the two may be older than the
-        // other. That is enough to serve a session, but not to end it.
+        // A store that tracks changes may have returned a remembered record or epoch, and one of them may be older than
+        // the other. That is good enough to serve a session, but not to end it.
         if live.stored.tracked.is_some() {
             return Box::pin(self.check_epoch_in_the_store(live)).await;
         }
@@ -193,7 +193,7 @@ impl Context {
         Ok(Found::Revoked)
     }
 
-    /// Like [`check_epoch`](Self::check_epoch), but asks the store for what is there now.
+    /// Like [`check_epoch`](Self::check_epoch), but first gets the store's current state by a refresh.
     async fn check_epoch_in_the_store(&self, live: Live) -> Result<Found, StoreError> {
         let refreshed = self.store.refresh(&live.id, &live.stored).await;
         let live = match refreshed.map_err(|error| error.during("refresh").on(&live.id))? {

@@ -81,7 +81,8 @@ pub(crate) struct Unsure {
     pub(crate) check: TokenCheck,
     pub(crate) token: SessionToken,
     pub(crate) token_change: TokenChange,
-    /// Whether what the store has settles it. It does not if too few replicas are known to have the move.
+    /// Whether reading the store's state can settle the outcome. It can't if too few replicas have confirmed the move,
+    /// since a failover may still undo it.
     pub(crate) is_settled_by_reading: bool,
 }
 

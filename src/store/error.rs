@@ -47,9 +47,9 @@ pub enum StoreErrorKind {
     Unsupported,
     /// A write was sent, but no answer came. It may or may not have happened, as a whole.
     OutcomeUnknown,
-    /// A write was sent, but fewer replicas than the store's settings ask for are known to have it. It may have happened,
-    /// and a failover may undo it. Unlike [`OutcomeUnknown`](Self::OutcomeUnknown), reading it back settles nothing: the
-    /// caller must not take it for done.
+    /// A write was sent, but fewer replicas have confirmed it than the store's settings require. It may have happened,
+    /// and a failover may undo it. Unlike after [`OutcomeUnknown`](Self::OutcomeUnknown), reading it back settles
+    /// nothing: even if the write is found, don't treat it as done.
     NotReplicated,
     /// Anything else. Nothing was changed.
     Other,
@@ -91,7 +91,7 @@ impl StoreError {
         self
     }
 
-    /// The same error with another kind.
+    /// Changes the kind.
     #[cfg(feature = "redis")]
     pub(crate) fn of_kind(self, kind: StoreErrorKind) -> Self {
         self.change(|repr| repr.kind = kind)
@@ -103,8 +103,9 @@ impl StoreError {
         self.0.kind
     }
 
-    /// Whether the call may have changed something: the kinds [`OutcomeUnknown`](StoreErrorKind::OutcomeUnknown) and
-    /// [`NotReplicated`](StoreErrorKind::NotReplicated). After any other kind, nothing has changed.
+    /// Returns whether the call may have changed something. This is so for the kinds
+    /// [`OutcomeUnknown`](StoreErrorKind::OutcomeUnknown) and [`NotReplicated`](StoreErrorKind::NotReplicated). After
+    /// an error of any other kind, nothing has changed.
     #[must_use]
     pub fn may_have_happened(&self) -> bool {
         matches!(self.0.kind, StoreErrorKind::OutcomeUnknown | StoreErrorKind::NotReplicated)

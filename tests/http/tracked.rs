@@ -1,4 +1,4 @@
-//! A store that answers from what it remembers, because it is told of changes, may be told late.
+//! Stores that track changes: a remembered record or epoch may be out of date, since reports of changes can be late.
 
 use std::sync::{Arc, Mutex};
 
@@ -12,7 +12,7 @@ use session_layer::{
 
 use crate::{forward::forward, support::*};
 
-/// Remembers an owner's epoch, and learns of a new one only when a caller wants what is there now.
+/// A store that remembers an owner's epoch, and reads a new one only after a `refresh`.
 #[derive(Clone)]
 struct Remembers {
     inner: FaultStore<MemoryStore>,
@@ -57,7 +57,8 @@ fn site() -> (Site, Remembers) {
     (Site::over(store.clone(), below.store.clone(), below.clock.clone(), |builder| builder), store)
 }
 
-/// The owner logs in elsewhere after a revocation. This server knows the session already, and the epoch not yet.
+/// After a revocation, the owner logs in on another server. This server reads the new session, but still has the old
+/// epoch.
 #[tokio::test]
 async fn a_session_that_is_newer_than_the_remembered_epoch_lives() {
     let (site, store) = site();
@@ -72,7 +73,7 @@ async fn a_session_that_is_newer_than_the_remembered_epoch_lives() {
     assert_eq!(site.entry(&jar, "n").await.as_deref(), Some("7"), "it was taken for revoked, and ended");
 }
 
-/// What is certain to be revoked is refused all the same.
+/// A session that is revoked according to the store is refused.
 #[tokio::test]
 async fn a_revoked_session_is_refused_once_the_store_is_asked() {
     let (site, store) = site();
@@ -83,7 +84,7 @@ async fn a_revoked_session_is_refused_once_the_store_is_asked() {
     assert!(!is_live(&site, &jar).await);
 }
 
-/// The record is in a version from before the session was carried into a new epoch.
+/// The remembered record is from before the session was moved to a new epoch.
 #[tokio::test]
 async fn a_remembered_record_that_is_older_than_the_epoch_is_looked_up_again() {
     let (site, store) = site();

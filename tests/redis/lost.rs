@@ -1,4 +1,4 @@
-//! Lost requests and lost answers: how one more request finds out what happened.
+//! Lost requests and lost answers: one more request finds out what happened.
 
 use std::time::{Duration, SystemTime};
 
@@ -134,7 +134,7 @@ async fn a_renewal_and_the_epochs_are_told() {
     assert!(matches!(renamed, Rename::Renamed(_)), "{renamed:?}");
 }
 
-/// A replica that lags: it has what the primary had written before the replica was stopped.
+/// A primary, and a replica that is stopped later: it then has only what the primary wrote before.
 struct Behind {
     primary: Server,
     replica: Server,
@@ -161,8 +161,8 @@ impl Behind {
     }
 }
 
-/// If reading back finds the first request's write, it must not count as confirmed by replicas: if the primary fails,
-/// the write is gone.
+/// If reading back finds the write of the first request, it must not count as confirmed by replicas: if the primary
+/// fails, the write is lost.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_not_answered_and_no_replica_has_is_not_acknowledged() {
     for product in Product::ALL {
@@ -198,7 +198,7 @@ async fn what_was_not_answered_and_no_replica_has_is_not_acknowledged() {
     }
 }
 
-/// If replicas confirm the second request, the write is acknowledged.
+/// If a replica confirms the second request, the write is acknowledged.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_not_answered_and_a_replica_has_is_acknowledged() {
     for product in Product::ALL {
@@ -236,7 +236,7 @@ async fn read(session: Session) -> Result<(), session_layer::Error> {
     session.get::<u64>("n").map(drop)
 }
 
-/// The primary has what replicas didn't confirm. The layer must not read it back and call it done.
+/// The primary has the write, but no replica has confirmed it. The layer must not read it back and report success.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_whose_write_no_replica_confirms_fails_whatever_it_writes() {
     for product in Product::ALL {

@@ -104,7 +104,7 @@ async fn operations_take_the_documented_round_trips() {
         took(1, "a touch");
         let other = store.update(&to, &owned, &held.version, usage(&owned)).await.unwrap();
         assert!(matches!(other, Update::Conflict(Some(_))), "{other:?}");
-        // The second asks why; the store over SQLite counts what its thread does as one.
+        // The second request reads the reason. In SQLite, the store's thread does both in one request.
         let trips = if store.name() == "sqlite" { 1 } else { 2 };
         took(trips, "an update that meets another version");
         let holder = session_layer::store::Holder::generate().unwrap();
@@ -340,7 +340,7 @@ async fn touches_and_updates_are_heap_only_in_postgres() {
     assert!(hot >= 36, "{counted}");
 }
 
-/// A store's own pool closes with the store; a pool that was passed to it stays open.
+/// A store's own connections close with the store; a pool that was passed to it stays open.
 #[tokio::test(flavor = "multi_thread")]
 async fn only_a_pool_of_its_own_is_closed_with_a_store() {
     let server = Server::shared(Product::Postgres);

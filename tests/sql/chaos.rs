@@ -1,5 +1,5 @@
-//! A server under the load of three processes that is killed and restarted, stopped, locked and made read-only, and whose
-//! connections are ended.
+//! Faults of a server under the load of three processes: it is killed and restarted, stopped, locked and made
+//! read-only, and its connections are ended.
 //!
 //! Short by default. For a long run that prints its counts:
 //!
@@ -81,7 +81,7 @@ async fn chaos(product: Product) {
         }
     }
     let url = format!("{}?connections=3&timeout_ms={}", server.url_as(&user, &database), LIMIT.as_millis());
-    // Makes the table.
+    // Create the table.
     open(&format!("{url}&create=yes")).await;
     let load = Load {
         name: format!("{product:?}"),

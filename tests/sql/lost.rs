@@ -103,9 +103,9 @@ async fn pass(mut client: TcpStream, mut server: TcpStream, control: Arc<Control
 #[derive(Clone, Copy)]
 enum Between {
     Server(Product),
-    /// The store and PgBouncer.
+    /// Between the store and PgBouncer.
     Bouncer,
-    /// PgBouncer and its server, whose connection it then reports as broken.
+    /// Between PgBouncer and its server. PgBouncer then reports that connection as broken.
     BouncerAndServer,
 }
 
@@ -117,7 +117,7 @@ async fn happens_once(between: Between, prepared: bool) {
     let server = Server::shared(product);
     let name = server.database();
     for check in conformance::checks().iter().filter(|check| check.sentences.contains(&"G6")) {
-        // One connection: a request of another would be counted as well.
+        // Only one connection to the server, since the proxy would also count the requests of others.
         let settings = ["default_pool_size = 1", "server_login_retry = 1"];
         let (proxy, port, _bouncer) = match between {
             Between::Server(_) => {

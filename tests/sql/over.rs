@@ -69,7 +69,7 @@ async fn a_pool_of_one_behind_a_bouncer_passes_the_kit() {
     behind_a_bouncer(1).await;
 }
 
-/// As the documentation advises for many sessions.
+/// The table is partitioned as the documentation recommends for many sessions.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_partitioned_table_of_postgres_passes_the_kit() {
     let server = Server::shared(Product::Postgres);
@@ -88,7 +88,7 @@ async fn a_partitioned_table_of_postgres_passes_the_kit() {
         });
         let text = parted + &parts.collect::<String>();
         sqlx::raw_sql(sqlx::AssertSqlSafe(text)).execute(&pool).await.expect("it may");
-        // Both find the table that is there.
+        // Both accept the existing table.
         let (store, twin) = (builder().open().await.expect("it fits"), builder().create().await.expect("it fits"));
         Harness::new(store, clock.clone()).twin(twin).expects_all().rounds(10)
     };

@@ -33,7 +33,8 @@ async fn own(product: Product, arguments: &[&str], options: &str) -> (Server, St
         }
     }
     let url = server.url_as("app", &database);
-    // A server that has just started may take longer than a test's short limit.
+    // The first requests to a new server may take longer than a test's short time limit. So create the table with the
+    // default limit, and then open the store with the short one until that succeeds.
     open(&format!("{url}?create=yes")).await.close().await.expect("it is closed");
     let url = format!("{url}?{options}");
     let mut opened = connect(&url).await;
@@ -255,7 +256,7 @@ async fn too_many_connections_are_a_known_outcome() {
         };
         let advice = "raise the server's limit of connections";
         assert!(refused.contains(why) && refused.contains(advice), "{product:?}: {refused}");
-        // The store has its own connection, which is not affected.
+        // This store already has its connection, so it is not affected.
         serves_again(&store).await;
     }
 }

@@ -16,18 +16,19 @@ pub(crate) enum Subject {
     /// This crate. Every request queries the server.
     SessionLayer,
     TowerSessions,
-    /// Sessions aren't kept in memory, so every request queries the server.
+    /// axum_session without sessions kept in memory. Every request queries the server.
     AxumSession,
-    /// This crate with a cache, which serves a session until the server says that it may have changed.
+    /// This crate with a cache that relies on `tracking`: it serves a session without a query until the server reports
+    /// that the session may have changed.
     Tracked,
-    /// The default: sessions stay in the process's memory, and only writes go to the server.
+    /// axum_session with its defaults: sessions stay in the process's memory, and only writes go to the server.
     AxumSessionKept,
 }
 
 pub(crate) const ALL: [Subject; 5] =
     [Subject::SessionLayer, Subject::TowerSessions, Subject::AxumSession, Subject::Tracked, Subject::AxumSessionKept];
 
-/// How long an answer proves that the server's messages arrive.
+/// The window of `tracking`: how long an answer from the server proves that its messages arrive.
 const WINDOW: Duration = Duration::from_secs(1);
 
 /// The size of fred's pool, as in the example of its session store.
@@ -44,7 +45,8 @@ impl Subject {
         }
     }
 
-    /// The peers that a subject of this crate is compared with: those that see what other processes change.
+    /// The peers that a subject of this crate is compared with: those that query the server at each request, and so see
+    /// the changes of other processes.
     pub(crate) fn peers(self) -> &'static [Self] {
         match self {
             Self::SessionLayer | Self::Tracked => &[Self::TowerSessions, Self::AxumSession],

@@ -52,7 +52,7 @@ enum Command {
         /// Largest number of rows.
         #[arg(long, default_value_t = 1_000_000)]
         most: usize,
-        /// Only over this: `own` (PostgreSQL) or `own-sqlite`.
+        /// Measure only this database: `own` (PostgreSQL) or `own-sqlite`.
         #[arg(long)]
         only: Option<Kind>,
     },

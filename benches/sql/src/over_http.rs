@@ -9,7 +9,7 @@ use crate::{
 
 const PAGES: [Pages; 3] = [Pages::Read, Pages::Write, Pages::Create];
 
-/// Runs in the child: serves one subject.
+/// Serves one subject, in the child process.
 pub(crate) fn serve(kind: Kind, place: &str) {
     http::serve(async { (subjects::router(kind, place).await, ()) });
 }

@@ -73,7 +73,7 @@ pub(super) enum Found {
 /// The effect of a fill or a write on the cached entry.
 pub(super) enum Change {
     Put(Stored),
-    /// This version is still current. Its [`Tracked`] replaces the cached one; `None` if the store doesn't track.
+    /// This version is still current. The [`Tracked`] replaces the cached one; it is `None` if the store doesn't track.
     Confirm(Version, Usage, Option<Tracked>),
     /// The last use and the expiry moved. This says nothing about the record, so the entry does not become fresher.
     Use(Usage),
@@ -269,7 +269,7 @@ impl Fill<'_> {
     pub(super) fn end(self, change: Change) -> u64 {
         let Worker { table, id, stamp, asked_at } = self.0;
         let mut shard = table.shard(id);
-        // A fill that began later may have read a newer state.
+        // If the entry comes from a fill or a write that began later, its state may be newer than this one.
         let is_late = shard.cached.peek(id).is_some_and(|cached| cached.asked_at > asked_at);
         if shard.is_at(id, stamp) && !is_late { shard.apply(id, change, asked_at) } else { 0 }
     }

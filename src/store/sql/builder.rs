@@ -88,15 +88,17 @@ impl SqlStore {
         SqlStoreBuilder::new(Database::Postgres(Source::Given(pool)))
     }
 
-    /// Stores sessions in PostgreSQL, over at most this many connections of the store's own, at least 1.
+    /// Stores sessions in PostgreSQL, over at most `connections` connections of the store's own, at least 1.
     ///
-    /// Each statement takes one round trip. A pool of sqlx takes a second one to ask a connection whether it is still
-    /// there, and by default a third. The store asks only a connection that was idle for a second, or since another one
-    /// was found dead. It closes connections that were idle for 10 minutes or are 30 minutes old, and all of them by
-    /// its `close`.
+    /// Each statement takes one round trip. A pool of sqlx adds a second one to ping the connection when it is
+    /// returned, and by default a third to ping it before it is used. The store pings a connection before it is used,
+    /// but only if it has been idle for a second, or if another one was found dead since its last use.
+    ///
+    /// When a connection is returned, the store closes it if it is 30 minutes old, and closes another one that has been
+    /// idle for 10 minutes. Its `close` closes all of them.
     #[cfg(feature = "postgres")]
     pub fn postgres_with(options: sqlx::postgres::PgConnectOptions, connections: u32) -> SqlStoreBuilder {
-        // A setting that PgBouncer refuses by default. No statement has such a number.
+        // PgBouncer refuses this setting by default, and no statement has floating-point numbers.
         let own = Connections::new(options.extra_float_digits(None), connections);
         SqlStoreBuilder::new(Database::Postgres(Source::Own(Arc::new(own))))
     }
@@ -107,8 +109,9 @@ impl SqlStore {
         SqlStoreBuilder::new(Database::MySql(Source::Given(pool)))
     }
 
-    /// Stores sessions in MySQL or MariaDB, over at most this many connections of the store's own, at least 1; see
-    /// `postgres_with`.
+    /// Stores sessions in MySQL or MariaDB, over at most `connections` connections of the store's own, at least 1.
+    ///
+    /// They are pinged and closed like those of `postgres_with`.
     #[cfg(feature = "mysql")]
     pub fn mysql_with(options: sqlx::mysql::MySqlConnectOptions, connections: u32) -> SqlStoreBuilder {
         let own = Connections::new(options, connections);
@@ -167,8 +170,8 @@ impl SqlStoreBuilder {
         self
     }
 
-    /// Sets the time limit of a request to the database. It includes the wait for a connection of the pool, or for
-    /// other processes that write to the file. Default: 5 seconds.
+    /// Sets the time limit of a request to the database. It includes the wait for a connection, or for other
+    /// processes that write to the file. Default: 5 seconds.
     ///
     /// An operation makes one request, rarely two or three: see [round trips](SqlStore#round-trips). If a request was
     /// not sent in this time, the operation fails with `Timeout`. If it was sent, a read fails with `Timeout`, and a
@@ -259,7 +262,7 @@ impl SqlStoreBuilder {
         match engine {
             #[cfg(feature = "sqlite")]
             Engine::Sqlite(engine) => engine.close().await,
-            // The pool stays open: a clone of this builder can open the store over it.
+            // The connections stay open: a clone of this builder can open the store over them.
             #[cfg(any(feature = "postgres", feature = "mysql"))]
             _ => Ok(()),
         }

@@ -61,10 +61,10 @@ impl Leases for SqlStore {
         tracing::debug!(target: TARGET, %id, had, "lease given back");
         Ok(had)
     }
-    /// Wakes the caller at once if the lease is given back in this process, and otherwise reads the row every 20 to 160
-    /// milliseconds.
+    /// Returns as soon as the lease is given back in this process. To notice that another process gave it back, reads
+    /// the row every 20 to 160 milliseconds.
     async fn released(&self, id: &SessionId, at_most: Duration) {
-        // Nothing is under way that would have to be undone.
+        // The wait only reads, so dropping it leaves nothing to undo.
         let _ = tokio::time::timeout(at_most, self.lease_ended(id)).await;
     }
 }

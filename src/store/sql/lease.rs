@@ -11,12 +11,12 @@ use crate::{
     store::{Acquire, Holder, StoreError, Version, backoff::Backoff, released::heard},
 };
 
-/// Pauses between two looks at a lease that another process may have given back. One that is given back in this process
-/// wakes its waiters.
+/// The pauses between reads of a lease that another process may give back. A lease that this process gives back wakes
+/// its waiters at once.
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_millis(160);
 
-/// How long a wait looks at a lease before its caller asks for it again.
+/// How long a wait lasts before its caller tries to take the lease again.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
 impl SqlStore {
@@ -84,8 +84,8 @@ impl SqlStore {
         Ok(answer.written > 0)
     }
 
-    /// Waits until the lease may be free: given back, over, or not to be read. Returns after about [`LONGEST_WAIT`] in
-    /// any case.
+    /// Waits until the lease has been given back, has expired, or can't be read, but not longer than about
+    /// [`LONGEST_WAIT`].
     pub(super) async fn lease_ended(&self, id: &SessionId) {
         self.lease_ended_with(id, Backoff::new(FIRST_PAUSE, LONGEST_PAUSE)).await;
     }
@@ -94,7 +94,7 @@ impl SqlStore {
         let (began, mut left, mut ring) = (Instant::now(), Duration::MAX, self.inner.released.next(id));
         while began.elapsed() < LONGEST_WAIT {
             heard(ring, pauses.next().min(left)).await;
-            // Before the look, so that a ring during it is heard.
+            // Listen before the read, so that a ring during the read isn't missed.
             ring = self.inner.released.next(id);
             let Ok(Some(until)) = self.lease_until(id).await else { return };
             let Ok(time) = clock::from_millis(until).duration_since(clock::from_millis(self.now())) else { return };
@@ -102,7 +102,7 @@ impl SqlStore {
         }
     }
 
-    /// When the lease ends. `None` if there is none, or no session.
+    /// Returns the time when the lease ends, in milliseconds. `None` if there is no lease or no session.
     async fn lease_until(&self, id: &SessionId) -> Result<Option<u64>, SqlStoreError> {
         let values = vec![Value::from(&id.as_bytes()[..])];
         let rows = self.engine().read(&self.statements().look, values).await?;
@@ -136,7 +136,7 @@ mod tests {
         SessionToken::generate().expect("random numbers").identify("sid").0
     }
 
-    /// A session under a lease, its version, and one who waits for the lease and looks at it only if it is woken.
+    /// Creates a leased session. Returns its id, its version, and a waiter that reads the lease only if it is woken.
     async fn waiting(
         store: &SqlStore,
         holder: Holder,
@@ -152,7 +152,7 @@ mod tests {
         let waiter = tokio::spawn(async move {
             let wait = store.lease_ended_with(&id, Backoff::new(DAY, DAY));
             let mut wait = std::pin::pin!(wait);
-            // Polled once, it listens.
+            // The first poll begins to listen.
             let first = std::future::poll_fn(|cx| std::task::Poll::Ready(wait.as_mut().poll(cx).is_pending())).await;
             assert!(first, "the lease is held");
             is_ready.notify_one();

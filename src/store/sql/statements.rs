@@ -1,8 +1,8 @@
 //! The statements of a store.
 //!
 //! A write is one statement that contains its conditions: the expected version, and that the row is not expired. So it
-//! is atomic at every isolation level. If it writes no row, a second statement reads the reason, in the same request if
-//! the database supports that.
+//! is atomic at every isolation level. If it writes no row, a second statement reads the reason. In PostgreSQL, a
+//! rename, taking a lease and ensuring an epoch do both in one statement.
 
 use std::sync::Arc;
 
@@ -83,7 +83,7 @@ pub(super) struct Statements {
 const ROW: &str = "id, version, record, expires_at, used_at, absolute_at, idle, kind, owner_id, owner, sweep_at";
 const ROW_VALUES: &str = "{1}, {2}, {3}, {4}, {5}, {6}, {7}, {8}, {9}, {10}, {4}";
 
-/// What an epoch that is there keeps, and the arguments of a new one.
+/// The columns that an unexpired epoch keeps, and the numbers of the arguments that replace those of an expired one.
 const KEPT: [(&str, u32); 8] = [
     ("version", 2),
     ("record", 3),
@@ -106,8 +106,8 @@ impl Statements {
         let Maker { t, .. } = &make;
         let (least, greatest) = (dialect.least, dialect.greatest);
         let load = |record: &str, id: &str, now: &str, more: &str| {
-            // The epoch as an expression, not as a join: few sessions of a site may have an owner, and the server
-            // prepares less for each execution.
+            // The epoch is a subquery, not a join, so that the server has less to set up for each execution. On many
+            // sites, few sessions have an owner.
             format!(
                 "SELECT s.version AS version, {record} AS record, s.expires_at AS expires_at, s.used_at AS used_at, CASE \
                  WHEN s.owner_id IS NULL THEN NULL ELSE (SELECT e.record FROM {t} e WHERE e.id = s.owner_id AND e.kind = 2 \
@@ -169,9 +169,9 @@ impl Statements {
                 &present("{11}"),
             )
         });
-        // Assigned from left to right: what depends on the old expiry comes before the new one. The new values are
-        // arguments again, not `VALUES(..)`: MySQL 8.0.20 and later warn of that, and MariaDB has no alias for the new
-        // row.
+        // MySQL assigns from left to right, so the columns that depend on the old expiry precede the new expiry. The
+        // new values are the arguments again: `VALUES(..)` is deprecated since MySQL 8.0.20, which warns of it, and
+        // MariaDB has no alias for the new row.
         let or_keeps = |(column, new): (&str, u32)| {
             format!("{column} = CASE WHEN expires_at <= {{11}} THEN {{{new}}} ELSE {column} END")
         };
@@ -306,9 +306,10 @@ impl Maker {
         Write { write: self.statement(write), returns: false, or_read: None, combined: None, ends }
     }
 
-    /// A write, and what is read if it has written nothing: in a request of its own, since it is rare. PostgreSQL could
-    /// do both in one statement (`WITH w AS (UPDATE ..)`), which takes half as much processor time again: 44 µs, and 28
-    /// for the update alone.
+    /// A write, and the query that runs if it writes no row, in a separate request, since this is rare.
+    ///
+    /// PostgreSQL could do both in one statement (`WITH w AS (UPDATE ..)`), but that takes 44 µs of its processor time,
+    /// against 28 µs for the update alone.
     fn or_read(&self, write: String, read: &str, ends: bool) -> Write {
         let or_read = Some(self.statement(read));
         Write { write: self.statement(write), returns: false, or_read, combined: None, ends }

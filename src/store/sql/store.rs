@@ -50,17 +50,19 @@ use crate::{
 ///
 /// # Engines
 ///
-/// PostgreSQL, MySQL and MariaDB are reached by sqlx 0.9: by the application's pool, or by connections of the store.
-/// SQLite is reached by rusqlite on threads of the store, not by sqlx: one thread writes, and **commits all writes that
-/// wait in one transaction**, so that one sync serves them all; others read. It was measured before it was chosen
-/// (updates of 300 bytes, `synchronous=FULL`, 32 callers on 2 cores): 208,000 a second, beside 16,400 to 23,700 over a
-/// pool of sqlx, and 45,300 over sqlx with the same grouping; reads 181,000 beside 39,000.
+/// PostgreSQL, MySQL and MariaDB are accessed over sqlx 0.9, with the application's pool or with the store's own
+/// connections. SQLite is accessed through rusqlite on the store's own threads. One of them writes, and **commits all
+/// waiting writes in one transaction**, so that they share one sync; the others read.
 ///
-/// An application can link another crate over SQLite if both agree on `libsqlite3-sys`, of which cargo links one. The
-/// store takes rusqlite 0.32 to 0.43, and cargo chooses what fits; nothing is to be set. Each of these was compiled
-/// beside feature `sqlite`:
+/// This design was chosen for its speed. With updates of 300 bytes, `synchronous=FULL` and 32 callers on 2 cores, it
+/// wrote 208,000 a second, against 16,400 to 23,700 over a pool of sqlx, and 45,300 over sqlx with writes grouped in
+/// the same way. It read 181,000 a second, against 39,000.
 ///
-/// | the application has | cargo chooses rusqlite | `libsqlite3-sys` |
+/// An application can link another SQLite crate if both agree on `libsqlite3-sys`, since cargo links only one version
+/// of it. The store accepts rusqlite 0.32 to 0.43, and cargo selects a version that fits; there is nothing to
+/// configure. Each of these combinations was compiled with feature `sqlite`:
+///
+/// | the application has | cargo selects rusqlite | `libsqlite3-sys` |
 /// |---|---|---|
 /// | sqlx 0.8 with `sqlite` | 0.32.1 | 0.30.1 |
 /// | sqlx 0.9 with `sqlite` | 0.39.0 | 0.37.0 |
@@ -69,20 +71,17 @@ use crate::{
 /// | rusqlite 0.39 | 0.39.0 | 0.37.0 |
 /// | rusqlite 0.43, or none | 0.43.0 | 0.40.0 |
 ///
-/// Both sqlx were also compiled with their PostgreSQL, beside all three features. If a lock file has a newer rusqlite
-/// already, run `cargo update -p rusqlite --precise` with the version of the table. The application's pool over the
-/// same file works beside the store, which has connections of its own: `SqlStore::sqlite` takes a path.
+/// Both releases of sqlx were also compiled with their PostgreSQL driver and all three features of the store. If your
+/// lock file already has a newer rusqlite, run `cargo update -p rusqlite --precise` with the version from the table.
+/// The application can have a pool over the same file; the store opens its own connections, since `SqlStore::sqlite`
+/// takes a path.
 ///
-/// Tested with PostgreSQL 15, MariaDB 10.11 and the SQLite that rusqlite brings. **MySQL was not run.** The statements
-/// are in the dialect that MariaDB and MySQL share, have no common table expression, `RETURNING` or alias of an
-/// inserted row, and avoid the function `VALUES()`, which MySQL deprecates since 8.0.20. They rely on what MySQL's
-/// manual says of counts of matched rows (`CLIENT_FOUND_ROWS`, which sqlx sets) and of locks on gaps at the level
-/// `SERIALIZABLE`. With `binlog_format=STATEMENT` the statement of a rename is unsafe to replicate: use `ROW` or
-/// `MIXED`, the defaults.
-///
-/// It is tested with PostgreSQL 15, MariaDB 10.11 and the SQLite version bundled with rusqlite. MySQL itself is not
-/// tested; the statements use the dialect that it shares with MariaDB. With `binlog_format=STATEMENT`, the statement of
-/// a rename is unsafe to replicate: use `ROW` or `MIXED`, the defaults.
+/// The store is tested with PostgreSQL 15, MariaDB 10.11 and the SQLite version bundled with rusqlite. **MySQL itself
+/// is not tested.** The statements use the dialect that MySQL and MariaDB share, without common table expressions,
+/// `RETURNING` or an alias for the inserted row. They avoid the function `VALUES()`, which is deprecated since MySQL
+/// 8.0.20. They rely on MySQL's documented counts of matched rows (`CLIENT_FOUND_ROWS`, which sqlx sets) and gap locks
+/// at the level `SERIALIZABLE`. With `binlog_format=STATEMENT`, the statement of a rename is unsafe to replicate: use
+/// `ROW` or `MIXED`, the defaults.
 ///
 /// Times are stored as whole milliseconds since the Unix epoch, so none of sqlx's features for dates is needed.
 ///
@@ -200,17 +199,18 @@ use crate::{
 /// |---|---|---|
 /// | load, refresh, with the owner's epoch | 1 | 1 |
 /// | create, update, touch, end, remove | 1 | 1 |
+/// | a create whose id is taken or has expired | 1 | 2 |
 /// | an update or end that meets another version, or no row | 2 | 2 |
 /// | rename | 1 | 1 |
 /// | an owner's epoch: read, ensured, renewed | 1 | 1 |
-/// | a lease: taken, given back | 1 | 1; taken by another: 2 |
-/// | a wait for a lease that another process has | 1 every 20 to 160 ms | the same |
+/// | a lease: taken, given back | 1 | 1; held by another: 2 |
+/// | waiting for a lease that another process holds | 1 every 20 to 160 ms | the same |
 /// | a write that was not answered | 1 more, if it could be sent | 1 more |
 ///
-/// So a request that reads takes 1, one that writes 2, a logout 2, and a login 3. An application's pool adds its own:
-/// sqlx asks a connection whether it is there when it is given back and, by default, before it is used. The store's own
-/// connections (`postgres_with`, `mysql_with`) are asked only if they were idle for a second, or another one was found
-/// dead.
+/// So an HTTP request that reads takes 1, one that writes 2, a logout 2, and a login 3. An application's pool adds its
+/// own: sqlx pings a connection when it is returned and, by default, before it is used. One of the store's own
+/// connections (`postgres_with`, `mysql_with`) is pinged only if it has been idle for a second, or if another one was
+/// found dead since its last use.
 ///
 /// # What each statement guarantees
 ///
@@ -221,24 +221,26 @@ use crate::{
 /// statement because of another one (a serialization failure or a deadlock). Nothing was changed then, and the store
 /// tries again, at most 30 times.
 ///
-/// - *Why nothing was written* is read by a second statement, since it is rare. Versions are random, so an expected one
-///   does not come back: whatever is read then is newer than the row that the write has met. A rename of PostgreSQL
-///   reads it in the same statement, from its snapshot. If the row is still in the expected version there, another
-///   write came between the snapshot and the lock, and the row is read again.
-/// - *A rename* is one statement in PostgreSQL (the old row is locked, the new one inserted if that succeeded, the tombstone
-///   written if the insert did), and one transaction elsewhere, sent to MySQL in one request.
-/// - *`clear`* removes what a rename under way has moved as well. PostgreSQL: it locks the table (`SHARE ROW EXCLUSIVE`),
-///   which waits for the writes under way, before it takes its snapshot. MySQL: it reads all rows at the level
-///   `SERIALIZABLE`, which locks each row and each gap, so that no row is inserted until it ends. SQLite has one writer.
-/// - *`delete_idle` and sweeps* compare the last use or the expiry again in the statement that removes, on the newest state. A
-///   rename makes a row that was just used, so it is never idle.
+/// - *The reason why nothing was written* is read by a second statement, since this is rare. Versions are random, so
+///   the expected version can't be stored again later: the row that is read is at least as new as the row that the
+///   write met. In PostgreSQL, a rename reads it in the same statement, from the statement's snapshot. If the row still
+///   has the expected version there, another write came between the snapshot and the lock, and the row is read again.
+/// - *A rename* is one statement in PostgreSQL: it locks the old row, if that succeeds inserts the new row, and if that
+///   succeeds writes the tombstone. Elsewhere it is one transaction, sent to MySQL in one request.
+/// - *`clear`* also removes sessions that are being renamed. In PostgreSQL it locks the table (`SHARE ROW EXCLUSIVE`),
+///   which waits for running writes, before it takes its snapshot. In MySQL it reads all rows at the level
+///   `SERIALIZABLE`, which locks each row and each gap, so that no row is inserted until it ends. SQLite has one
+///   writer.
+/// - *`delete_idle` and sweeps* compare the last use or the expiry again in the statement that removes, on the newest
+///   state. A row that a rename creates was just used, so it is never idle.
 /// - *Revoking an owner* writes one row, the epoch, which each load reads in its own statement.
 ///
 /// # Dropped futures and lost answers
 ///
-/// A request runs in a task of the caller's runtime, to its end or its time limit, also if the caller is dropped: so no
-/// connection is left in the middle of a statement or in a transaction. After the time limit the connection is closed and
-/// not used again. (A connection of sqlx belongs to the runtime that made it: give each runtime its own pool or store.)
+/// A request runs in a task of the caller's runtime until it completes or reaches its time limit, even if the caller is
+/// dropped. So no connection is left in the middle of a statement or a transaction. After the time limit, the
+/// connection is closed. A connection of sqlx belongs to the runtime that created it: give each runtime its own pool or
+/// store.
 ///
 /// With SQLite, the request runs on a thread of the store. It is not started if its caller is dropped while it waits
 /// for that thread.

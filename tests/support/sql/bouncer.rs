@@ -28,7 +28,7 @@ impl Bouncer {
         Self::start_at(server.port(), settings)
     }
 
-    /// The same in front of whatever passes on to a server at this port.
+    /// The same, in front of this port, which can be that of a proxy to a server.
     pub fn start_at(server: u16, settings: &[&str]) -> Self {
         let settings = settings.iter().map(ToString::to_string).collect();
         let mut bouncer = Self { process: None, port: 0, server, folder: Folder::new(), settings };

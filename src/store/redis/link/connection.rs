@@ -13,8 +13,8 @@ use tokio::time::Instant;
 
 use super::error::{LinkError, RefusalKind};
 
-/// How long a connection's server is taken for a primary after it has carried out a command that a replica refuses, in
-/// microseconds. Sending such a command with every read would take a sixth more processor time for each request.
+/// How long a server counts as a primary after it has executed a command that a replica refuses, in microseconds.
+/// Sending such a command with every read would take a sixth more processor time for each request.
 const PRIMARY_MICROS: u64 = 100_000;
 
 /// An open connection.
@@ -31,7 +31,7 @@ pub(super) struct State {
     pub(super) answers: AtomicU64,
     /// When the [`Server`](super::server::Server) was created. The times below are relative to it.
     made: Instant,
-    /// Until when reads are sent without a guard, in microseconds.
+    /// The time until which reads are sent without a guard, in microseconds.
     primary_until: AtomicU64,
     /// The start of the latest request that a primary has executed, in microseconds.
     proven: AtomicU64,
@@ -63,9 +63,8 @@ impl State {
 pub(in super::super) struct Connection(pub(super) Arc<State>);
 
 impl Connection {
-    /// Returns whether a request that began within this time was executed by a primary, and the connection has not been
-    /// lost since.
-    /// Then everything that the server had sent before that answer has arrived.
+    /// Returns whether a primary has executed a request that began at most this long ago, and the connection has not
+    /// been lost since. If so, everything that the server sent before that answer has arrived.
     pub(in super::super) fn is_proven(&self, within: Duration) -> bool {
         let state = &self.0;
         let proven = Duration::from_micros(state.proven.load(Ordering::Acquire));
@@ -115,7 +114,8 @@ pub(super) struct Delivery {
     pub(super) asking: bool,
     /// Send `WAIT` afterwards, for this many replicas. 0: don't.
     pub(super) replicas: usize,
-    /// Only the primary of its keys executes it, so an answer proves that the connection leads to that.
+    /// Whether only the primary of its keys executes it, so that an answer proves that the connection leads to that
+    /// primary.
     pub(super) by_primary: bool,
 }
 
@@ -161,7 +161,8 @@ pub(super) async fn deliver(
     }
     pipeline.add_command(command.clone());
     if how.replicas > 0 {
-        // The answer to the command is held back until that to `WAIT`, which must therefore come before the deadline.
+        // The answer to the command is held back until `WAIT` is answered, which must therefore happen before the
+        // deadline.
         let left = deadline.saturating_duration_since(Instant::now()) * 3 / 4;
         pipeline.cmd("WAIT").arg(how.replicas).arg(left.as_millis().max(1).to_string());
     }

@@ -1,5 +1,5 @@
--- The usual create, before the functions of `head.lua` are made: the id is free, nothing is renewed, and the value has the
--- partition's generation.
+-- Handles the usual create: the id is free, nothing is renewed, and the value has the partition's generation. It runs
+-- before the functions of `head.lua` are created, to save the time that this takes.
 local is_written = false
 if ARGV[5] == '' and redis.call('GETRANGE', KEYS[1], '0', '89') == '' then
   local current = redis.call('GET', KEYS[2])

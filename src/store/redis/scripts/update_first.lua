@@ -1,5 +1,6 @@
--- The usual update, before the functions of `head.lua` are made, which would take longer than all of it: the expected
--- nonce is stored and live, has no lease and the same owner, and is not replaced by a tombstone.
+-- Handles the usual update: the stored session is live, has the expected nonce, the same owner and no lease, and isn't
+-- replaced by a tombstone. It runs before the functions of `head.lua` are created, since that takes longer than the
+-- update itself.
 local is_written = false
 do
   local head = redis.call('GETRANGE', KEYS[1], '0', '89')

@@ -29,32 +29,33 @@ type Connection<D> = <<D as Driver>::Db as Database>::Connection;
 /// How connections of a driver are made.
 pub(in super::super) type Options<D> = <Connection<D> as sqlx::Connection>::Options;
 
-/// How long an idle connection is used without asking whether it is still there.
+/// How long a connection may be idle and still be used without a ping.
 const TRUSTED: Duration = Duration::from_secs(1);
 
-/// Afterwards an idle connection is closed.
+/// The longest time that a connection may be idle. After this, it is closed when another one is returned.
 const LONGEST_IDLE: Duration = Duration::from_secs(600);
 
-/// Afterwards any connection is closed, when it is given back.
+/// The age from which a connection is closed when it is returned.
 const LONGEST_LIFE: Duration = Duration::from_secs(1_800);
 
 /// Pauses between attempts to connect to a server that is starting up.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// Connections that are lent for one request each.
+/// Connections, each lent for one request at a time.
 ///
-/// A pool of sqlx asks a connection whether it is still there whenever it is given back, in a task of its own. That is
-/// a second round trip for each request, and a request here that fails gives nothing back. So these connections are not
-/// asked, except after they were idle for some time, or if another one was found dead since they were used.
+/// sqlx's pool pings a connection each time it is returned, in a separate task. That costs a second round trip for each
+/// request, and isn't needed here, since a request returns its connection only in a clean state. So a connection is
+/// pinged only before it is used, and only if it has been idle for [`TRUSTED`], or if another one was found dead since
+/// its last use.
 pub(in super::super) struct Connections<D: Driver> {
     options: Options<D>,
     most: u32,
     free: Arc<Semaphore>,
-    /// The one that was used last is the last.
+    /// In the order of their last use, the most recent last.
     idle: Mutex<Vec<Idle<D>>>,
     closed: AtomicBool,
-    /// When a connection was last found dead. One that was idle then may be dead as well.
+    /// When a connection was last found dead. Those that were idle at that time may be dead as well.
     doubt: Mutex<Option<Instant>>,
 }
 
@@ -65,12 +66,12 @@ struct Live<D: Driver> {
 
 struct Idle<D: Driver> {
     live: Live<D>,
-    /// The runtime that made it.
+    /// The runtime that drives it.
     runtime: runtime::Id,
     since: Instant,
 }
 
-/// A connection for one request. It is closed when it is dropped, unless it is given back.
+/// A connection for one request. Dropping it closes it; [`give_back`](Self::give_back) returns it.
 pub(super) struct Lent<D: Driver> {
     live: Live<D>,
     home: Arc<Connections<D>>,
@@ -78,7 +79,7 @@ pub(super) struct Lent<D: Driver> {
 }
 
 impl<D: Driver> Connections<D> {
-    /// At most so many. The first is made for the first request.
+    /// Allows at most `most` connections, at least 1. None is opened before the first request.
     pub(in super::super) fn new(options: Options<D>, most: u32) -> Self {
         let most = most.max(1);
         Self {
@@ -101,7 +102,7 @@ impl<D: Driver> Connections<D> {
         since.elapsed() < TRUSTED && doubt.is_none_or(|doubt| doubt < since)
     }
 
-    /// A connection that is free, or a new one.
+    /// Returns an idle connection, or a new one.
     pub(super) async fn lend(self: &Arc<Self>, deadline: Instant) -> Result<Lent<D>, SqlStoreError> {
         let permit = match timeout_at(deadline, Arc::clone(&self.free).acquire_owned()).await {
             Ok(Ok(permit)) if !self.closed.load(Ordering::Acquire) => permit,
@@ -115,7 +116,7 @@ impl<D: Driver> Connections<D> {
             Some(live) => live,
             None => {
                 self.make_room();
-                // In a box, since its future is large, and is part of that of each request.
+                // This future is large. Without the box, the future of every request would contain it.
                 Live { connection: Box::pin(self.connect(deadline)).await?, since: Instant::now() }
             }
         };
@@ -127,14 +128,14 @@ impl<D: Driver> Connections<D> {
             let runtime = runtime::Handle::current().id();
             let Idle { mut live, since, .. } = {
                 let mut idle = self.idle();
-                // Those of another runtime depend on it to be driven.
+                // A connection is driven by its own runtime, which may have ended, so no other runtime uses it.
                 let at = idle.iter().rposition(|idle| idle.runtime == runtime)?;
                 idle.remove(at)
             };
             if self.is_trusted(since) {
                 return Some(live);
             }
-            // A connection that died without notice must leave time for a new one.
+            // If the connection has died without a sign, the ping is never answered. Leave time for a new connection.
             let now = Instant::now();
             let limit = now + deadline.saturating_duration_since(now) / 4;
             if matches!(timeout_at(limit, live.connection.ping()).await, Ok(Ok(()))) {
@@ -144,7 +145,7 @@ impl<D: Driver> Connections<D> {
         }
     }
 
-    /// Closes an idle connection of another runtime if there would be more than allowed.
+    /// Closes an idle connection of another runtime if a new one would exceed the limit.
     fn make_room(&self) {
         let most = self.most as usize;
         let lent = most.saturating_sub(self.free.available_permits());
@@ -154,7 +155,7 @@ impl<D: Driver> Connections<D> {
         drop(over);
     }
 
-    /// Connects. A server that is starting up is waited for.
+    /// Connects. If the server is starting up, tries again until the deadline.
     async fn connect(&self, deadline: Instant) -> Result<Connection<D>, SqlStoreError> {
         let mut pauses = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
         let mut last = None;
@@ -178,10 +179,10 @@ impl<D: Driver> Connections<D> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for the requests under way, and closes all connections.
+    /// Waits for the requests under way, then closes all connections.
     pub(super) async fn close(&self) {
         self.closed.store(true, Ordering::Release);
-        // An error: it is closed already.
+        // An error means that they are closed already.
         let _ = self.free.acquire_many(self.most).await;
         self.free.close();
         let idle = std::mem::take(&mut *self.idle());
@@ -192,7 +193,8 @@ impl<D: Driver> Connections<D> {
 }
 
 impl<D: Driver> Lent<D> {
-    /// For the next request: nothing of an answer is left on it, and it is in no transaction.
+    /// Returns the connection for the next request. No part of an answer may be left on it, and it must not be in a
+    /// transaction.
     pub(super) fn give_back(self) {
         let Self { live, home, _permit } = self;
         let now = Instant::now();
@@ -211,11 +213,11 @@ impl<D: Driver> Lent<D> {
         for live in over {
             tokio::spawn(part::<D>(live));
         }
-        // The permit is given back after the connection: who gets it finds that.
+        // The permit is released last, so that the next request that gets it finds this connection.
     }
 }
 
-/// Tells the server that the connection ends.
+/// Closes a connection, and tells the server first.
 async fn part<D: Driver>(live: Live<D>) {
     let limit = Instant::now() + TRUSTED;
     let _ = timeout_at(limit, live.connection.close()).await;
@@ -225,7 +227,7 @@ fn closed() -> SqlStoreError {
     SqlStoreError::new(Meaning::NotSent(StoreErrorKind::Unavailable), "the store is closed")
 }
 
-/// The time is over: says why it could not connect before, if that is known.
+/// The error when the deadline has passed, with the reason of the last failed attempt to connect, if there was one.
 fn late<D: Driver>(last: Option<sqlx::Error>) -> SqlStoreError {
     last.map_or_else(
         || {

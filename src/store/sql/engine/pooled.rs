@@ -92,7 +92,7 @@ enum Link<D: Driver> {
     Own(Lent<D>),
 }
 
-/// Connections, and how they are used.
+/// Executes statements over a source of connections.
 pub(in super::super) struct Pooled<D: Driver> {
     source: Source<D>,
     settings: PoolSettings,
@@ -140,7 +140,7 @@ impl<D: Driver> Pooled<D> {
         }
         let done = self.call(Call { text: self.text(&write.write, &values), rows: false }).await?;
         let row = match &write.or_read {
-            // If the read fails, nothing was written all the same.
+            // If the read fails, it is still certain that nothing was written.
             Some(read) if done.written == 0 => {
                 let rows = self.read(read, values).await.map_err(SqlStoreError::of_step)?;
                 rows.into_iter().next()
@@ -173,7 +173,7 @@ impl<D: Driver> Pooled<D> {
     }
 
     pub(super) async fn close(&self) -> Result<(), SqlStoreError> {
-        // A given pool is the application's.
+        // A pool that was passed in is the application's to close.
         if let Source::Own(connections) = &self.source {
             connections.close().await;
         }
@@ -183,7 +183,7 @@ impl<D: Driver> Pooled<D> {
     async fn call(&self, call: Call) -> Result<Done, SqlStoreError> {
         for attempt in 0.. {
             self.counters.requests.add(1);
-            // In a box from the start: it is several kilobytes, which each step into the runtime would copy.
+            // The future has several kilobytes. Boxed here, it isn't copied at each call on the way into the runtime.
             let once = Box::pin(once(self.source.clone(), self.settings.limit, call.clone()));
             let outcome = uncut(once).await;
             match outcome {
@@ -261,14 +261,14 @@ impl<D: Driver> Link<D> {
         }
     }
 
-    /// For others: it is as it was before.
+    /// Returns the connection for other requests. It must be in a clean state.
     fn give_back(self) {
         if let Self::Own(connection) = self {
             connection.give_back();
         }
     }
 
-    /// In the middle of an answer, or of a transaction: it is not used again.
+    /// Closes the connection, which may be in the middle of an answer or of a transaction.
     fn discard(self) {
         if let Self::Given(connection) = self {
             drop(connection.detach());
@@ -299,7 +299,8 @@ async fn once<D: Driver>(source: Source<D>, limit: Duration, call: Call) -> Resu
 
 /// Returns a connection after an error, but only if it is in a clean state; otherwise closes it.
 async fn tidy<D: Driver>(mut link: Link<D>, deadline: Instant, call: &Call, error: &SqlStoreError) {
-    // A server that has become read-only is not the one to ask next, and a broken prepared statement stays broken.
+    // If the server has become read-only, the next request should connect anew, perhaps to another server. A broken
+    // prepared statement stays broken on its connection.
     let is_spoiled = [advice::READ_ONLY, advice::PREPARED].iter().any(|advice| error.advice() == Some(advice));
     let mut usable = !error.is_unanswered() && !is_spoiled;
     if usable && matches!(call.text, Text::Plain(_)) && !D::ROLLBACK.is_empty() {

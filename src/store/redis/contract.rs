@@ -148,7 +148,7 @@ impl SessionStore for RedisStore {
     }
 
     async fn refresh(&self, id: &SessionId, held: &Stored) -> Result<Refresh, StoreError> {
-        let outcome = self.refresh_value(id, &held.version).await.map_err(|error| self.failed("refresh", id, error))?;
+        let outcome = self.refresh_value(id, held).await.map_err(|error| self.failed("refresh", id, error))?;
         tracing::trace!(target: TARGET, %id, same = matches!(outcome, Refresh::Same { .. }), "refresh");
         Ok(outcome)
     }

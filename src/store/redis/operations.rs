@@ -10,16 +10,22 @@ use super::{
     reply::{Reply, digits, unexpected},
     script::{self, Script},
     store::{Place, RedisStore},
-    value::{Head, Held, Nonce, State, Written, read_epoch_value},
+    value::{Held, Nonce, State, Written, read_epoch_value},
 };
 use crate::{
     clock,
     id::{EntropyError, SessionId},
     record::Record,
-    store::{End, OwnerEpoch, Refresh, Rename, StoreError, StoreErrorKind, Touch, Tracked, Update, Usage, Version},
+    store::{
+        End, OwnerEpoch, Refresh, Rename, StoreError, StoreErrorKind, Stored, Touch, Tracked, Update, Usage, Version,
+    },
 };
 
 /// A nonce that no value has: stands for an expected version of another store.
+/// A record of at most this many bytes is sent again when it is refreshed: the script that compares its version takes the
+/// server longer.
+const SENT_ANYWAY: usize = 8_192;
+
 const NO_NONCE: [u8; 16] = [0; 16];
 
 /// The outcome of a create.
@@ -115,17 +121,25 @@ impl RedisStore {
         Some(Tracked::new(move || inner.link.is_current(mark, &connection)))
     }
 
-    pub(super) async fn refresh_value(&self, id: &SessionId, version: &Version) -> Result<Refresh, StoreError> {
-        let nonce = State::of(version).map(|state| *state.nonce.as_bytes());
-        let (reply, tracked) = self.look(id, nonce.as_ref().map_or(&[], |nonce| nonce)).await?;
+    /// Compares the stored session with the one that the caller holds, by asking the server.
+    pub(super) async fn refresh_value(&self, id: &SessionId, held: &Stored) -> Result<Refresh, StoreError> {
         // The caller wants what is there now. In a cluster, it asks for the epoch next.
-        if let Reply::Same(Head { owner: Some(owner), .. }, _) = &reply {
-            self.inner.epochs.forget(owner);
-        } else if let Reply::Value(held) = &reply
-            && let Some(owner) = &held.head.owner
-        {
-            self.inner.epochs.forget(owner);
+        if let Some(owner) = held.record.owner().filter(|_| self.inner.link.is_tracking()) {
+            self.inner.epochs.forget(&SessionId::for_epoch(owner.name()));
         }
+        if held.record.encoded_len() <= SENT_ANYWAY {
+            return Ok(match self.find(id).await? {
+                Some(Held { stored, .. }) if stored.is_expired(self.now()) => Refresh::Gone,
+                Some(Held { stored, .. }) if stored.version == held.version => {
+                    let usage = stored.usage();
+                    Refresh::Same { usage, owner_epoch: stored.owner_epoch, tracked: stored.tracked }
+                }
+                Some(Held { stored, .. }) => Refresh::Changed(stored),
+                None => Refresh::Gone,
+            });
+        }
+        let nonce = State::of(&held.version).map(|state| *state.nonce.as_bytes());
+        let (reply, tracked) = self.look(id, nonce.as_ref().map_or(&[], |nonce| nonce)).await?;
         match reply {
             Reply::Same(head, _) if head.usage.expires_at <= self.now() => Ok(Refresh::Gone),
             Reply::Same(head, owner_epoch) => Ok(Refresh::Same { usage: head.usage, owner_epoch, tracked }),

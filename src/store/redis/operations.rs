@@ -21,11 +21,11 @@ use crate::{
     },
 };
 
-/// A nonce that no value has: stands for an expected version of another store.
 /// A record of at most this many bytes is sent again when it is refreshed: the script that compares its version takes the
 /// server longer.
 const SENT_ANYWAY: usize = 8_192;
 
+/// A nonce that no value has: stands for an expected version of another store.
 const NO_NONCE: [u8; 16] = [0; 16];
 
 /// The outcome of a create.

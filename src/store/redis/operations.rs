@@ -10,7 +10,7 @@ use super::{
     reply::{Reply, digits, unexpected},
     script::{self, Script},
     store::{Place, RedisStore},
-    value::{Held, Nonce, State, Written, read_epoch_value},
+    value::{Head, Held, Nonce, State, Written, read_epoch_value},
 };
 use crate::{
     clock,
@@ -123,12 +123,12 @@ impl RedisStore {
 
     /// Compares the stored session with the one that the caller holds, by asking the server.
     pub(super) async fn refresh_value(&self, id: &SessionId, held: &Stored) -> Result<Refresh, StoreError> {
-        // The caller wants what is there now. In a cluster, it asks for the epoch next.
-        if let Some(owner) = held.record.owner().filter(|_| self.inner.link.is_tracking()) {
-            self.inner.epochs.forget(&SessionId::for_epoch(owner.name()));
-        }
         if held.record.encoded_len() <= SENT_ANYWAY {
-            return Ok(match self.find(id).await? {
+            let found = self.find(id).await?;
+            if let Some(Held { head, .. }) = &found {
+                self.forget_epoch(head);
+            }
+            return Ok(match found {
                 Some(Held { stored, .. }) if stored.is_expired(self.now()) => Refresh::Gone,
                 Some(Held { stored, .. }) if stored.version == held.version => {
                     let usage = stored.usage();
@@ -140,12 +140,25 @@ impl RedisStore {
         }
         let nonce = State::of(&held.version).map(|state| *state.nonce.as_bytes());
         let (reply, tracked) = self.look(id, nonce.as_ref().map_or(&[], |nonce| nonce)).await?;
+        match &reply {
+            Reply::Same(head, _) => self.forget_epoch(head),
+            Reply::Value(held) => self.forget_epoch(&held.head),
+            _ => {}
+        }
         match reply {
             Reply::Same(head, _) if head.usage.expires_at <= self.now() => Ok(Refresh::Gone),
             Reply::Same(head, owner_epoch) => Ok(Refresh::Same { usage: head.usage, owner_epoch, tracked }),
             Reply::Value(held) => Ok(Refresh::Changed(held.stored.with_tracked(tracked))),
             Reply::Gone => Ok(Refresh::Gone),
             _ => Err(unexpected("another script's reply")),
+        }
+    }
+
+    /// Forgets the epoch of a session's owner: the caller of a refresh wants what is there now, and may ask for it next.
+    /// The owner is the stored one, since a wrapper's caller knows it by another name.
+    fn forget_epoch(&self, head: &Head) {
+        if let Some(owner) = head.owner.as_ref().filter(|_| self.inner.link.is_tracking()) {
+            self.inner.epochs.forget(owner);
         }
     }
 

@@ -159,7 +159,7 @@ pub(super) mod advice {
     pub(in super::super) const FULL: &str = "make room; what was stored is as it was";
     pub(in super::super) const RIGHTS: &str = "grant the rights that the documentation of `SqlStore` lists";
     pub(in super::super) const CONNECTIONS: &str = "raise the server's limit of connections, or lower the pool's";
-    #[cfg(feature = "postgres")]
+    #[cfg(any(feature = "postgres", feature = "mysql"))]
     pub(in super::super) const PREPARED: &str = "if there is a pooler before PostgreSQL, set `prepared_statements(false)` on \
                                            the builder, and `extra_float_digits(None)` on the options of its connections";
     #[cfg(feature = "mysql")]

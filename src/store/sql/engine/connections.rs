@@ -17,7 +17,7 @@ use tokio::{
     time::{Instant, sleep_until, timeout_at},
 };
 
-use super::pooled::{Driver, not_connected};
+use super::driver::{Driver, not_connected};
 use crate::store::{
     StoreErrorKind,
     backoff::Backoff,

@@ -8,6 +8,8 @@
 mod answer;
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 mod connections;
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+mod driver;
 #[expect(clippy::module_inception, reason = "the file has the type `Engine`")]
 mod engine;
 #[cfg(feature = "mysql")]

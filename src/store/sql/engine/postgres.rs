@@ -7,7 +7,7 @@ use sqlx::{
     query::Query,
 };
 
-use super::pooled::{Call, Done, Driver, Text};
+use super::driver::{Call, Done, Driver, Text};
 use crate::store::{
     StoreErrorKind,
     sql::{

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     events::{NoSessionReason, span},
     id::{SessionId, TokenCheck},
-    record::{Forward, Owner, Record, RecordKind},
+    record::{Forward, Record, RecordKind},
     store::{OwnerEpoch, Refresh, SessionStatus, SessionStore, StoreError, StoreErrorKind, Stored},
 };
 
@@ -107,7 +107,7 @@ impl Context {
     /// Turns what is stored under an id into a session: follows tombstones and compares the owner's epoch.
     async fn resolve(&self, id: &SessionId, classified: Classified, follow: Follow) -> Result<Found, StoreError> {
         match classified {
-            Classified::Session(live) => self.check_epoch(live).await,
+            Classified::Session(live) => self.check_epoch(live, follow).await,
             // Boxed: few requests come with an old token, and unboxed, this would enlarge every handler's future.
             Classified::Tombstone(tombstone) => Box::pin(self.follow_tombstones(id, tombstone, follow)).await,
             Classified::Absent => Ok(Found::Absent),
@@ -171,7 +171,7 @@ impl Context {
     }
 
     /// Returns the session unless its owner's epoch has changed since its login, that is, unless it is revoked.
-    async fn check_epoch(&self, live: Live) -> Result<Found, StoreError> {
+    async fn check_epoch(&self, live: Live, follow: Follow) -> Result<Found, StoreError> {
         let Some(owner) = live.stored.record.owner() else { return Ok(Found::Live(live)) };
         let present = match live.stored.owner_epoch {
             OwnerEpoch::Present(epoch) => Some(epoch),
@@ -187,28 +187,27 @@ impl Context {
         // A store that tracks changes may have returned a remembered record or epoch, and one of them may be older than
         // the other. That is good enough to serve a session, but not to end it.
         if live.stored.tracked.is_some() {
-            return Box::pin(self.check_epoch_in_the_store(live)).await;
+            return Box::pin(self.resolve_anew(live, follow)).await;
         }
         self.no_session(NoSessionReason::Revoked, &live.id, Some(&live.stored.record));
         Ok(Found::Revoked)
     }
 
-    /// Like [`check_epoch`](Self::check_epoch), but first gets the store's current state by a refresh.
-    async fn check_epoch_in_the_store(&self, live: Live) -> Result<Found, StoreError> {
-        let refreshed = self.store.refresh(&live.id, &live.stored).await;
-        let live = match refreshed.map_err(|error| error.during("refresh").on(&live.id))? {
-            Refresh::Gone => return Ok(Found::Absent),
+    /// Resolves what the store has now, which is not remembered, in place of this session.
+    async fn resolve_anew(&self, live: Live, follow: Follow) -> Result<Found, StoreError> {
+        let id = &live.id;
+        let classified = match self.store.refresh(id, &live.stored).await.map_err(|e| e.during("refresh").on(id))? {
             Refresh::Same { usage, owner_epoch, .. } => {
                 let stored = Stored::new(Arc::clone(&live.stored.record), live.stored.version, usage);
-                Live { stored: stored.with_owner_epoch(owner_epoch), ..live }
+                self.classify(id, None, stored.with_owner_epoch(owner_epoch))?
             }
-            Refresh::Changed(stored) => match self.classify(&live.id, None, stored.with_tracked(None))? {
-                Classified::Session(now) => Live { is_forwarded: live.is_forwarded, ..now },
-                Classified::Tombstone(_) => return Ok(Found::Superseded { is_linked: true }),
-                Classified::Absent => return Ok(Found::Absent),
-            },
+            Refresh::Changed(stored) => self.classify(id, None, stored.with_tracked(None))?,
+            Refresh::Gone => {
+                self.report_absent(id).await;
+                Classified::Absent
+            }
         };
-        self.check_epoch(live).await
+        self.resolve(id, classified, follow).await
     }
 
     /// Follows the tombstones from a session's old id to its current id.
@@ -246,9 +245,11 @@ impl Context {
             match self.load_one(&to, None).await? {
                 Classified::Tombstone(grave) if grave.is_grave() => return superseded(true),
                 Classified::Tombstone(next) => tombstone = next,
-                Classified::Session(live) if live.stored.record.owner().map(Owner::name) == owned_by.as_ref() => {
-                    return match self.check_epoch(live).await? {
-                        Found::Live(live) => Ok(Found::Live(Live { is_forwarded: true, ..live })),
+                Classified::Session(live) if live.is_owned_by(owned_by.as_ref()) => {
+                    return match self.check_epoch(live, follow).await? {
+                        Found::Live(live) if live.is_owned_by(owned_by.as_ref()) => {
+                            Ok(Found::Live(Live { is_forwarded: true, ..live }))
+                        }
                         _ => superseded(true),
                     };
                 }

@@ -98,6 +98,11 @@ impl Moment {
 }
 
 impl Live {
+    /// Whether the session has this owner, or none if this is none.
+    pub(super) fn is_owned_by(&self, owner: Option<&Arc<str>>) -> bool {
+        self.stored.record.owner().map(Owner::name) == owner
+    }
+
     /// Returns the times to store with this record of the session when this request uses it.
     pub(crate) fn usage(&self, record: &Record, now: SystemTime) -> Usage {
         let mut usage = Usage::at(record, now);

@@ -6,7 +6,7 @@ use http::StatusCode;
 use session_layer::{
     MemoryStore, Session, SessionId, SessionStore,
     conformance::fault::FaultStore,
-    record::{Epoch, Record},
+    record::Epoch,
     store::{OwnerEpoch, Refresh, StoreError, Stored, Tracked, Usage},
 };
 
@@ -17,11 +17,17 @@ use crate::{forward::forward, support::*};
 struct Remembers {
     inner: FaultStore<MemoryStore>,
     epoch: Arc<Mutex<Option<Epoch>>>,
+    /// A record that has changed since.
+    record: Arc<Mutex<Option<(SessionId, Stored)>>>,
 }
 
 impl SessionStore for Remembers {
     async fn load(&self, id: &SessionId) -> Result<Option<Stored>, StoreError> {
-        let stored = self.inner.load(id).await?;
+        let remembered = self.record.lock().unwrap().clone().filter(|(of, _)| of == id);
+        let stored = match remembered {
+            Some((_, stored)) => Some(stored),
+            None => self.inner.load(id).await?,
+        };
         let stored = stored.map(|stored| stored.with_owner_epoch(OwnerEpoch::NotAsked));
         Ok(stored.map(|stored| stored.with_tracked(Tracked::new(|| true))))
     }
@@ -53,7 +59,7 @@ impl SessionStore for Remembers {
 
 fn site() -> (Site, Remembers) {
     let below = Site::new();
-    let store = Remembers { inner: below.store.clone(), epoch: Arc::default() };
+    let store = Remembers { inner: below.store.clone(), epoch: Arc::default(), record: Arc::default() };
     (Site::over(store.clone(), below.store.clone(), below.clock.clone(), |builder| builder), store)
 }
 
@@ -84,6 +90,39 @@ async fn a_revoked_session_is_refused_once_the_store_is_asked() {
     assert!(!is_live(&site, &jar).await);
 }
 
+/// Elsewhere, the other sessions were revoked, which carried this one into a new epoch, and then it was renewed.
+#[tokio::test]
+async fn a_remembered_record_of_a_session_that_was_renewed_since_leads_to_the_new_one() {
+    let (site, store) = site();
+    let mut jar = site.member("ada").await;
+    let old = jar.clone();
+    let before = site.store.load(&old.id()).await.unwrap().unwrap();
+    assert!(site.layer.sessions().revoke_others("ada", &old.id()).await.unwrap());
+    site.visit(&mut jar, async |session: Session| {
+        session.insert("n", 7)?;
+        session.renew()
+    })
+    .await;
+    assert_ne!(jar.id(), old.id());
+    *store.record.lock().unwrap() = Some((old.id(), before));
+    *store.epoch.lock().unwrap() = None;
+    let look = async |session: Session| format!("{:?}", session.get::<u8>("n").unwrap());
+    assert_eq!(site.send(&old, look).await.body, "Some(7)", "as with the record that is stored");
+}
+
+#[tokio::test]
+async fn a_remembered_record_of_a_session_that_has_ended_since_is_absent() {
+    let (site, store) = site();
+    let jar = site.member("ada").await;
+    let before = site.store.load(&jar.id()).await.unwrap().unwrap();
+    let usage = Usage::keep_for(site.clock.now(), std::time::Duration::from_secs(9_000));
+    store.renew_epoch("ada", usage).await.unwrap();
+    site.store.remove(&jar.id()).await.unwrap();
+    *store.record.lock().unwrap() = Some((jar.id(), before));
+    *store.epoch.lock().unwrap() = None;
+    assert!(!is_live(&site, &jar).await);
+}
+
 /// The remembered record is from before the session was moved to a new epoch.
 #[tokio::test]
 async fn a_remembered_record_that_is_older_than_the_epoch_is_looked_up_again() {
@@ -94,7 +133,7 @@ async fn a_remembered_record_that_is_older_than_the_epoch_is_looked_up_again() {
     assert!(sessions.revoke_others("ada", &jar.id()).await.unwrap());
     let now = site.store.load(&jar.id()).await.unwrap().unwrap();
     assert_ne!(stored.version, now.version);
-    let _: &Arc<Record> = &now.record;
+    *store.record.lock().unwrap() = Some((jar.id(), stored));
     *store.epoch.lock().unwrap() = None;
     assert!(is_live(&site, &jar).await);
 }

@@ -6,7 +6,7 @@ use super::{
     known_epoch::KnownEpoch,
     link::{Connection, LinkError, Mark},
     operations::no_randomness,
-    reply::{Reply, digits, unexpected},
+    reply::{Reply, generation, strings, unexpected},
     script,
     store::{Place, RedisStore},
     value::read_epoch_value,
@@ -19,7 +19,7 @@ use crate::{
 };
 
 impl RedisStore {
-    pub(super) fn epoch_place(&self, owner: &SessionId) -> Place {
+    fn epoch_place(&self, owner: &SessionId) -> Place {
         Place { session: self.inner.keys.epoch(owner), generation: self.inner.keys.generation(owner) }
     }
 
@@ -53,17 +53,13 @@ impl RedisStore {
     /// that has just become a replica may still answer this command, and may lack the epoch.
     async fn read_epoch(&self, owner: &SessionId) -> Result<Option<Epoch>, StoreError> {
         let place = self.epoch_place(owner);
-        let mark = self.inner.link.mark([place.session.as_bytes(), place.generation.as_bytes()]);
         let mut command = redis::cmd("MGET");
         command.arg(&place.session).arg(&place.generation);
+        let mark = self.inner.link.mark_of(&command, 1);
         let (reply, connection) = self.inner.link.read(&command).await.map_err(LinkError::of_read)?;
-        let Value::Array(values) = reply else { return Err(unexpected("not an array")) };
-        let mut values = values.into_iter().map(|value| match value {
-            Value::BulkString(bytes) => bytes,
-            _ => Vec::new(),
-        });
-        let (value, generation) = (values.next().unwrap_or_default(), values.next().unwrap_or_default());
-        let read = read_epoch_value(&value, digits(&generation).unwrap_or(0), clock::to_millis(self.now()));
+        let mut values = strings(reply)?;
+        let (value, current) = (values.next().flatten().unwrap_or_default(), generation(values.next().flatten()));
+        let read = read_epoch_value(&value, current, clock::to_millis(self.now()));
         self.remember_epoch(owner, read, mark, &connection);
         Ok(read.map(|(epoch, _)| epoch))
     }

@@ -7,9 +7,9 @@ use redis::Value;
 use super::{
     key::partition,
     link::{Connection, LinkError, Mark},
-    reply::{Reply, digits, unexpected},
+    reply::{Reply, generation, strings, unexpected},
     script::{self, Script},
-    store::{Place, RedisStore},
+    store::RedisStore,
     value::{Head, Held, Nonce, State, Written, read_epoch_value},
 };
 use crate::{
@@ -64,22 +64,17 @@ impl RedisStore {
     async fn find_owned(&self, id: &SessionId, owner: Option<SessionId>) -> Result<Option<Held>, StoreError> {
         let command = self.inner.keys.read(id, owner.as_ref());
         let now = clock::to_millis(self.now());
-        let mark = self.mark(|| self.place(id));
-        let mark_of_epoch = owner.and_then(|owner| self.mark(|| self.epoch_place(&owner)));
+        let mark = self.inner.link.mark_of(&command, 1);
+        let mark_of_epoch = self.inner.link.mark_of(&command, 3);
         let (reply, connection) = self.inner.link.read(&command).await.map_err(LinkError::of_read)?;
-        let Value::Array(values) = reply else { return Err(unexpected("not an array")) };
-        let mut values = values.into_iter();
-        let mut next = || match values.next() {
-            Some(Value::BulkString(bytes)) => Some(bytes),
-            _ => None,
-        };
+        let mut values = strings(reply)?;
+        let mut next = || values.next().flatten();
         let Some(value) = next() else { return Ok(None) };
-        let read_generation = |value: Option<Vec<u8>>| value.and_then(|text| digits(&text).ok()).unwrap_or(0);
-        let current = read_generation(next());
+        let current = generation(next());
         let epoch = match owner {
             Some(owner) => {
                 let epoch = next().unwrap_or_default();
-                let read = read_epoch_value(&epoch, read_generation(next()), now);
+                let read = read_epoch_value(&epoch, generation(next()), now);
                 self.remember_epoch(&owner, read, mark_of_epoch, &connection);
                 // That there is none is to be believed only of the script.
                 read.map_or(OwnerEpoch::NotAsked, |(epoch, _)| OwnerEpoch::Present(epoch))
@@ -109,12 +104,6 @@ impl RedisStore {
         Ok((Reply::read(reply)?, self.tracked(mark, connection)))
     }
 
-    /// Marks the two keys of a place, if servers report changes.
-    pub(super) fn mark(&self, place: impl FnOnce() -> Place) -> Option<Mark> {
-        let place = self.inner.link.is_tracking().then(place)?;
-        self.inner.link.mark([place.session.as_bytes(), place.generation.as_bytes()])
-    }
-
     /// The [`Tracked`] of a record that was read after this mark, and answered on this connection.
     fn tracked(&self, mark: Option<Mark>, connection: Connection) -> Option<Tracked> {
         let (mark, inner) = (mark?, Arc::clone(&self.inner));
@@ -125,7 +114,9 @@ impl RedisStore {
     pub(super) async fn refresh_value(&self, id: &SessionId, held: &Stored) -> Result<Refresh, StoreError> {
         if held.record.encoded_len() <= SENT_ANYWAY {
             let found = self.find(id).await?;
-            if let Some(Held { head, .. }) = &found {
+            if let Some(Held { head, stored }) = &found
+                && stored.owner_epoch == OwnerEpoch::NotAsked
+            {
                 self.forget_epoch(head);
             }
             return Ok(match found {

@@ -70,6 +70,20 @@ pub(super) fn bytes(reply: Value) -> Result<Vec<u8>, StoreError> {
     }
 }
 
+/// The strings that `MGET` returns, in the order of its keys. `None` for a key that is missing or has another type.
+pub(super) fn strings(reply: Value) -> Result<impl Iterator<Item = Option<Vec<u8>>>, StoreError> {
+    let Value::Array(values) = reply else { return Err(unexpected("not an array")) };
+    Ok(values.into_iter().map(|value| match value {
+        Value::BulkString(bytes) => Some(bytes),
+        _ => None,
+    }))
+}
+
+/// The generation in the value of a partition's generation key: 0 before the first clear.
+pub(super) fn generation(value: Option<Vec<u8>>) -> u64 {
+    value.and_then(|text| digits(&text).ok()).unwrap_or(0)
+}
+
 /// The number in a script's reply, which is written in digits.
 pub(super) fn number(reply: Value) -> Result<u64, StoreError> {
     digits(&bytes(reply)?)

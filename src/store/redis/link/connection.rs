@@ -189,12 +189,20 @@ pub(super) async fn deliver(
     Ok(reply)
 }
 
+/// The keys of a command, from this argument on. The name of the command is the first argument, with the number 0.
+pub(super) fn keys(command: &Cmd, first: usize) -> impl Iterator<Item = &[u8]> {
+    command.args_iter().skip(first).filter_map(|arg| match arg {
+        Arg::Simple(key) => Some(key),
+        _ => None,
+    })
+}
+
 /// Puts a command that a replica refuses before this one: the removal of a key that never exists, which changes
 /// nothing.
 fn guarded(command: &Cmd) -> Pipeline {
     let mut guard = Cmd::with_capacity(2, 256);
     guard.arg("UNLINK");
-    if let Some(Arg::Simple(key)) = command.args_iter().nth(1) {
+    if let Some(key) = keys(command, 1).next() {
         guard.arg([key, b":none"].concat());
     }
     let mut pipeline = Pipeline::with_capacity(2);

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use redis::{Arg, Client, Cmd, Value, sentinel::SentinelClient};
+use redis::{Client, Cmd, Value, sentinel::SentinelClient};
 use tokio::time::Instant;
 
 use super::{
     super::script::Script,
     cluster::Cluster,
-    connection::{Connection, Delivery},
+    connection::{Connection, Delivery, keys},
     counters::{Counters, RedisStatistics},
     error::{LinkError, RefusalKind},
     server::{Answer, Server},
@@ -106,11 +106,7 @@ impl Link {
 
     /// Sends a command to the server of its key, which is the command's first argument.
     pub(in super::super) async fn command(&self, command: &Cmd) -> Result<Answer, LinkError> {
-        let key = command.args_iter().nth(1).and_then(|arg| match arg {
-            Arg::Simple(key) => Some(key),
-            _ => None,
-        });
-        self.call(key, command, Delivery::default(), self.deadline()).await
+        self.call(keys(command, 1).next(), command, Delivery::default(), self.deadline()).await
     }
 
     /// Sends a command that reads to the server of its key, which is the command's first argument. A server that has
@@ -166,6 +162,13 @@ impl Link {
     /// Marks the state of two keys before they are read, if servers report changes.
     pub(in super::super) fn mark(&self, keys: [&[u8]; 2]) -> Option<Mark> {
         self.tracking.as_ref().map(|tracking| tracking.mark(keys))
+    }
+
+    /// Like [`mark`](Self::mark), for two keys of a command that follow each other. `first` is the number of the argument
+    /// that is the first of them.
+    pub(in super::super) fn mark_of(&self, command: &Cmd, first: usize) -> Option<Mark> {
+        let mut keys = keys(command, first);
+        self.mark([keys.next()?, keys.next()?])
     }
 
     /// Returns whether a value that was read after this mark, and was answered on this connection, is still the stored

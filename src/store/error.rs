@@ -124,6 +124,25 @@ impl StoreError {
     }
 }
 
+/// Logs a failed operation of a store under its target, with the session and the cause if they are known: as an error if
+/// the stored bytes are damaged, otherwise as a warning.
+#[cfg(any(feature = "memcached", feature = "redis", feature = "postgres", feature = "mysql", feature = "sqlite"))]
+macro_rules! log_failed {
+    ($target:expr, $operation:expr, $error:expr) => {{
+        let (operation, error): (&str, &$crate::store::StoreError) = ($operation, $error);
+        let cause = std::error::Error::source(error).map(ToString::to_string);
+        let id = error.id().map(tracing::field::display);
+        match error.kind() {
+            $crate::store::StoreErrorKind::Corrupt => {
+                tracing::error!(target: $target, id, operation, %error, cause, "failed");
+            }
+            _ => tracing::warn!(target: $target, id, operation, %error, cause, "failed"),
+        }
+    }};
+}
+#[cfg(any(feature = "memcached", feature = "redis", feature = "postgres", feature = "mysql", feature = "sqlite"))]
+pub(crate) use log_failed;
+
 impl fmt::Display for StoreErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

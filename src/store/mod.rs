@@ -61,6 +61,8 @@ pub use self::durability::Durability;
 pub(crate) use self::encrypted::fuzz_sealed;
 #[cfg(feature = "encryption")]
 pub use self::encrypted::{EncryptedStore, Resealed, SealError};
+#[cfg(any(feature = "memcached", feature = "redis", feature = "postgres", feature = "mysql", feature = "sqlite"))]
+pub(crate) use self::error::log_failed;
 #[cfg(feature = "file")]
 pub use self::file::{FileStore, FileStoreBuilder, FileStoreError};
 #[cfg(feature = "memcached-tls")]

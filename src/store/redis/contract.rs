@@ -14,6 +14,7 @@ use crate::{
     store::{
         Acquire, Clearing, Create, Cursor, End, Holder, Idle, Leases, ListedSession, Listing, Metadata, Owners, Page,
         Refresh, Rename, SessionStore, StoreError, StoreErrorKind, Stored, Swept, Touch, Update, Usage, Version,
+        log_failed,
     },
 };
 
@@ -28,16 +29,12 @@ impl RedisStore {
             false => error,
         };
         let error = error.during(operation).on(id);
-        let cause = std::error::Error::source(&error).map(ToString::to_string);
-        match error.kind() {
-            StoreErrorKind::Corrupt => tracing::error!(target: TARGET, %id, operation, %error, cause, "failed"),
-            _ => tracing::warn!(target: TARGET, %id, operation, %error, cause, "failed"),
-        }
+        log_failed!(TARGET, operation, &error);
         error
     }
 }
 
-/// Like [`failed`], for an operation without an id.
+/// Like [`RedisStore::failed`], for an operation without an id.
 fn failed_whole(operation: &'static str, error: StoreError) -> StoreError {
     let error = error.during(operation);
     let cause = std::error::Error::source(&error).map(ToString::to_string);

@@ -22,6 +22,7 @@ use crate::{
     store::{
         StoreError, StoreErrorKind, Usage, Version,
         background_tasks::{Running, Tasks},
+        log_failed,
         released::Released,
     },
 };
@@ -383,14 +384,8 @@ impl SqlStore {
             Some(id) => error.on(id),
             None => error,
         };
-        let cause = std::error::Error::source(&error).map(ToString::to_string);
-        let id = error.id();
-        let shown = id.map(tracing::field::display);
-        match error.kind() {
-            StoreErrorKind::Corrupt => tracing::error!(target: TARGET, id = shown, operation, %error, cause, "failed"),
-            _ => tracing::warn!(target: TARGET, id = shown, operation, %error, cause, "failed"),
-        }
-        if let (StoreErrorKind::Corrupt, Some(id)) = (error.kind(), id) {
+        log_failed!(TARGET, operation, &error);
+        if let (StoreErrorKind::Corrupt, Some(id)) = (error.kind(), error.id()) {
             self.inner.observers.notify(EventKind::NotOpened { id, operation, error: &error });
         }
         error

@@ -131,7 +131,7 @@ defects! {
         EpochOfTheRecord,
     }
     "L7" {
-        /// What was loaded stays current for this process whatever changes.
+        /// A loaded record stays current, even if it changes.
         TrackedForever,
     }
     "C1" {

@@ -186,7 +186,7 @@ async fn two_processes_on_one_redis_server_share_sessions() {
     assert!(live.is_number(), "{live}");
 }
 
-/// Each is told of one node.
+/// Each process gets the address of one node.
 #[cfg(all(unix, feature = "redis"))]
 #[tokio::test(flavor = "multi_thread")]
 async fn three_processes_on_three_nodes_of_a_redis_cluster_share_sessions() {

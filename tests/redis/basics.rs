@@ -1,4 +1,4 @@
-//! What the kit doesn't cover: keys, prefixes, lists, generations, clients and settings.
+//! Keys, prefixes, lists, generations, clients and settings: the kit covers none of these.
 
 use std::time::{Duration, SystemTime};
 

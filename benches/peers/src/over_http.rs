@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::{effort::Effort, progress, subjects, subjects::Kind};
 
-/// What one subject answered, in all rounds.
+/// The measurements of one subject over all rounds.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub(crate) struct Loaded {
     #[serde(rename = "subject")]

@@ -1,4 +1,4 @@
-//! What this process remembers of recently seen ids.
+//! A bounded map from recently seen ids to values.
 
 use std::{
     fmt,

@@ -105,7 +105,7 @@ pub(crate) fn read(url: &StoreUrl<'_>, others: &[&str]) -> Result<(RedisStoreBui
 struct Target<'a> {
     scheme: &'a str,
     kind: Kind,
-    /// What follows the servers, without the leading slash.
+    /// The path after the servers, without the leading slash.
     rest: &'a str,
 }
 

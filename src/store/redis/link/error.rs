@@ -190,7 +190,7 @@ impl RefusalKind {
         }
     }
 
-    /// What to do about it, for the error message.
+    /// Advice for the error message.
     fn advice(self) -> Option<&'static str> {
         Some(match self {
             Self::OutOfMemory => "the server is full: raise its `maxmemory`, or remove data other than sessions",

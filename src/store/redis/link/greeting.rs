@@ -1,4 +1,4 @@
-//! What a server reports about itself on connecting, and whether the store can use it.
+//! Reads the server's name and version from its `HELLO`, and checks whether the store can use it.
 
 use redis::{FromRedisValue, InfoDict, Value, aio::MultiplexedConnection};
 

@@ -92,7 +92,11 @@ macro_rules! over {
             use super::*;
 
             pub(super) fn routes() -> Router<$pool> {
-                routes!()
+                Router::new()
+                    .route("/fill", get(fill))
+                    .route("/read", get(read))
+                    .route("/write", get(write))
+                    .route("/create", get(create))
             }
 
             type Visitor = ([(header::HeaderName, HeaderValue); 1], &'static str);

@@ -1,22 +1,5 @@
-//! The subjects: a router for each, with the same routes, implemented as is usual with each library.
-//!
-//! | route | handler |
-//! |---|---|
-//! | `/fill` | fills a session with all entries |
-//! | `/read` | decodes `user` |
-//! | `/write` | reads `n` and writes `n + 1` |
-//! | `/create` | sets `n`; its visitor has no cookie |
-
-/// A router over the handlers of the module in which this is called.
-macro_rules! routes {
-    () => {
-        axum::Router::new()
-            .route("/fill", get(fill))
-            .route("/read", get(read))
-            .route("/write", get(write))
-            .route("/create", get(create))
-    };
-}
+//! The subjects: a router for each, with the routes of [`bench_support::handlers`]. The bare statements have only those that
+//! are measured.
 
 mod axum_session;
 mod bare;

@@ -4,6 +4,13 @@
 #![allow(clippy::unwrap_used, reason = "a test ends where something fails, also in its helpers")]
 #![allow(clippy::print_stderr, reason = "the chaos test says what it saw")]
 
+#[path = "../support/runtimes.rs"]
+mod other_runtimes;
+
+#[path = "../support/sessions.rs"]
+#[allow(dead_code, reason = "shared with the tests of other stores")]
+mod sessions;
+
 #[path = "../support/certificate.rs"]
 mod certificate;
 

@@ -5,7 +5,6 @@ use std::{
     pin::pin,
     sync::mpsc,
     task::Poll,
-    thread,
     time::{Duration, Instant},
 };
 
@@ -13,49 +12,23 @@ use session_layer::{
     MemcachedStore, SessionId, SessionStore,
     store::{Leases, StoreErrorKind},
 };
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::Builder;
 
-use crate::{server::Memcached, support::*};
+use crate::{
+    other_runtimes::{Blocked, begin, elsewhere, runtime},
+    server::Memcached,
+    support::*,
+};
 
 /// Longer than any limit of a store in these tests, even on a busy machine.
 const GENEROUS: Duration = Duration::from_secs(20);
 
-fn runtime() -> Runtime {
-    Builder::new_current_thread().enable_all().build().unwrap()
-}
-
-/// Runs this on another runtime.
-fn elsewhere<T>(future: impl Future<Output = T>) -> T {
-    runtime().block_on(future)
-}
-
 /// A runtime whose only thread has opened the store's connections, and then blocks until this is dropped.
-struct Blocked {
-    release: Option<mpsc::Sender<()>>,
-    thread: Option<thread::JoinHandle<()>>,
-}
-
-impl Blocked {
-    fn start(store: &MemcachedStore, id: SessionId) -> Self {
-        let ((release, released), (blocking, blocked), store) = (mpsc::channel::<()>(), mpsc::channel(), store.clone());
-        let thread = thread::spawn(move || {
-            runtime().block_on(async {
-                assert!(store.load(&id).await.unwrap().is_some());
-                blocking.send(()).unwrap();
-                // Blocks like a handler that computes or makes a blocking call.
-                let _ = released.recv();
-            });
-        });
-        blocked.recv().unwrap();
-        Self { release: Some(release), thread: Some(thread) }
-    }
-}
-
-impl Drop for Blocked {
-    fn drop(&mut self) {
-        drop(self.release.take());
-        let _ = self.thread.take().map(thread::JoinHandle::join);
-    }
+fn blocked(store: &MemcachedStore, id: SessionId) -> Blocked {
+    let store = store.clone();
+    Blocked::start(async move || {
+        assert!(store.load(&id).await.unwrap().is_some());
+    })
 }
 
 fn stored(
@@ -72,7 +45,7 @@ fn stored(
 #[test]
 fn a_busy_runtime_delays_no_other() {
     let (_server, store, id) = stored(|builder| builder.connections(1));
-    let blocked = [Blocked::start(&store, id), Blocked::start(&store, id)];
+    let blocked = [blocked(&store, id), blocked(&store, id)];
     elsewhere(async {
         for n in 0..50_u8 {
             let held = loaded(&store, &id).await;
@@ -97,8 +70,7 @@ fn the_end_of_a_runtime_closes_no_other_runtimes_connections() {
     }
     for runtime in [&opener, &stopped] {
         runtime.block_on(async {
-            let mut request = pin!(store.load(&id));
-            poll_fn(|context| Poll::Ready(request.as_mut().poll(context).is_pending())).await;
+            begin(store.load(&id)).await;
         });
     }
     drop(opener);

@@ -8,6 +8,13 @@
     reason = "the chaos tests say what they saw, and a child what it wrote"
 )]
 
+#[path = "../support/runtimes.rs"]
+mod other_runtimes;
+
+#[path = "../support/sessions.rs"]
+#[allow(dead_code, reason = "shared with the tests of other stores")]
+mod sessions;
+
 #[path = "../support/certificate.rs"]
 mod certificate;
 

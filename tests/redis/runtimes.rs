@@ -1,14 +1,15 @@
 //! A store shared by several runtimes, some of them busy, stopped or gone.
 
-use std::{future::poll_fn, pin::pin, sync::mpsc, task::Poll, thread, time::Duration};
+use std::{sync::mpsc, time::Duration};
 
 use session_layer::{
     RedisStore, SessionId, SessionStore,
     store::{Leases, RedisStoreBuilder, StoreErrorKind, Update},
 };
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::Builder;
 
 use crate::{
+    other_runtimes::{Blocked, begin, elsewhere, runtime},
     server::{Cluster, Product, Server},
     support::*,
 };
@@ -16,49 +17,13 @@ use crate::{
 /// Longer than any limit of a store in these tests, even on a busy machine.
 const GENEROUS: Duration = Duration::from_secs(20);
 
-fn runtime() -> Runtime {
-    Builder::new_current_thread().enable_all().build().unwrap()
-}
-
-/// Runs a future on another runtime.
-fn elsewhere<T>(future: impl Future<Output = T>) -> T {
-    runtime().block_on(future)
-}
-
-/// Polls a request once, which sends it, and then drops it.
-async fn begin(request: impl Future) {
-    let mut request = pin!(request);
-    poll_fn(|context| Poll::Ready(request.as_mut().poll(context).is_pending())).await;
-}
-
 /// A runtime whose only thread has opened the store's connections, and then blocks until this is dropped.
-struct Blocked {
-    release: Option<mpsc::Sender<()>>,
-    thread: Option<thread::JoinHandle<()>>,
-}
-
-impl Blocked {
-    fn start(store: &RedisStore, id: SessionId) -> Self {
-        let ((release, released), (blocking, blocked), store) = (mpsc::channel::<()>(), mpsc::channel(), store.clone());
-        let thread = thread::spawn(move || {
-            runtime().block_on(async {
-                loaded(&store, &id).await;
-                begin(store.load(&id)).await;
-                blocking.send(()).unwrap();
-                // Blocks like a handler that computes or makes a blocking call.
-                let _ = released.recv();
-            });
-        });
-        blocked.recv().unwrap();
-        Self { release: Some(release), thread: Some(thread) }
-    }
-}
-
-impl Drop for Blocked {
-    fn drop(&mut self) {
-        drop(self.release.take());
-        let _ = self.thread.take().map(thread::JoinHandle::join);
-    }
+fn blocked(store: &RedisStore, id: SessionId) -> Blocked {
+    let store = store.clone();
+    Blocked::start(async move || {
+        loaded(&store, &id).await;
+        begin(store.load(&id)).await;
+    })
 }
 
 /// A store with a session in it, whose first runtime is gone.
@@ -73,7 +38,7 @@ fn stored(builder: RedisStoreBuilder) -> (RedisStore, SessionId) {
 fn a_busy_runtime_delays_no_other() {
     let server = Server::start(Product::Redis, &[]);
     let (store, id) = stored(builder(&server));
-    let blocked = [Blocked::start(&store, id), Blocked::start(&store, id)];
+    let blocked = [blocked(&store, id), blocked(&store, id)];
     let before = store.statistics();
     elsewhere(async {
         for _ in 0..50 {
@@ -91,7 +56,7 @@ fn a_busy_runtime_delays_no_other() {
 fn a_busy_runtime_delays_no_other_in_a_cluster() {
     let cluster = Cluster::start_with(Product::Valkey, 3, 0, &[]);
     let (store, id) = stored(RedisStore::builder().cluster(cluster.addresses()));
-    let blocked = [Blocked::start(&store, id), Blocked::start(&store, id)];
+    let blocked = [blocked(&store, id), blocked(&store, id)];
     let ids: Vec<_> = (0..20).map(|_| crate::support::id()).collect();
     elsewhere(async {
         for id in &ids {

@@ -8,6 +8,10 @@
     reason = "the chaos test says what it saw, and a child what it wrote"
 )]
 
+#[path = "../support/sessions.rs"]
+#[allow(dead_code, reason = "shared with the tests of other stores")]
+mod sessions;
+
 #[path = "../support/client.rs"]
 mod client;
 

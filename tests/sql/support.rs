@@ -1,20 +1,16 @@
 //! Helpers for these tests.
 
-use std::time::{Duration, SystemTime};
-use std::{path::PathBuf, sync::Arc};
+use std::path::PathBuf;
+use std::time::Duration;
 
-use session_layer::{
-    DynStore, Lifetime, SessionId, SessionStore, SqlStore, connect,
-    id::{SessionToken, TokenCheck},
-    record::{Entries, Epoch, Owner, Record},
-    store::{Create, SqlStoreBuilder, Stored, Update, Usage, Version},
-};
+use session_layer::{SessionId, SqlStore, store::SqlStoreBuilder};
 use sqlx::{
     mysql::{MySqlConnectOptions, MySqlPool, MySqlPoolOptions},
     postgres::{PgConnectOptions, PgPool, PgPoolOptions},
 };
 
 use crate::server::{Product, Server, fresh_name};
+pub use crate::sessions::*;
 
 /// More time than a debug build needs on a busy machine.
 pub const LIMIT: Duration = Duration::from_secs(20);
@@ -92,82 +88,4 @@ impl Database {
 /// A table name that nothing else in this process uses.
 pub fn table() -> String {
     fresh_name("sessions")
-}
-
-/// A fresh id.
-pub fn id() -> SessionId {
-    SessionToken::generate().expect("random numbers").identify("sid").0
-}
-
-/// A session with this value under `n`.
-pub fn record(n: &[u8]) -> Arc<Record> {
-    let entries = Entries::from_sorted([("n", n)].into_iter()).expect("one entry");
-    Arc::new(
-        Record::session(TokenCheck::from_bytes([7; 16]), SystemTime::now(), Lifetime::default()).with_entries(entries),
-    )
-}
-
-/// A session with an owner.
-pub fn owned(owner: &str, epoch: u64) -> Arc<Record> {
-    let owner = Owner::new(owner, Epoch::from_u64(epoch)).expect("a name");
-    Arc::new((*record(b"1")).clone().with_owner(Some(owner)))
-}
-
-pub fn value(stored: &Stored) -> &[u8] {
-    stored.record.entries().get("n").expect("the entry n")
-}
-
-pub fn usage(record: &Record) -> Usage {
-    Usage::at(record, SystemTime::now())
-}
-
-pub async fn created(store: &impl SessionStore, id: &SessionId, record: &Arc<Record>) -> Version {
-    match store.create(id, record, usage(record)).await.expect("created") {
-        Create::Created(version) => version,
-        Create::Exists => panic!("the id is taken"),
-    }
-}
-
-/// A tombstone as a login leaves it.
-pub fn tombstone() -> Arc<Record> {
-    let check = TokenCheck::from_bytes([9; 16]);
-    let now = session_layer::Clock::system().now();
-    Arc::new(Record::tombstone(check, now, Duration::from_secs(60), None).unwrap())
-}
-
-/// Opens the store of a URL.
-pub async fn open(url: &str) -> DynStore {
-    connect(url).await.unwrap_or_else(|error| panic!("{url}: {error}"))
-}
-
-/// A session with this number.
-pub fn numbered(n: u64) -> Arc<Record> {
-    record(&n.to_le_bytes())
-}
-
-pub fn number(stored: &Stored) -> u64 {
-    u64::from_le_bytes(value(stored).try_into().expect("8 bytes"))
-}
-
-pub async fn loaded(store: &impl SessionStore, id: &SessionId) -> Stored {
-    store.load(id).await.expect("the store answers").expect("it is there")
-}
-
-/// Increments the number, with as many attempts as it takes. Returns `false` if the session is gone.
-pub async fn increment(store: &impl SessionStore, id: &SessionId) -> bool {
-    loop {
-        let Some(held) = store.load(id).await.expect("it answers") else { return false };
-        let next = numbered(number(&held) + 1);
-        match store.update(id, &next, &held.version, usage(&next)).await.expect("it answers") {
-            Update::Updated(_) => return true,
-            Update::Conflict(_) => {}
-            Update::Gone => return false,
-        }
-    }
-}
-
-/// A random number.
-pub fn random() -> u64 {
-    let bytes = id().as_uuid().as_u64_pair();
-    bytes.0 ^ bytes.1.rotate_left(17)
 }

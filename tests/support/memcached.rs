@@ -1,27 +1,26 @@
 //! Real memcached processes, started by the tests and ended with them.
 
 use std::{
-    collections::BTreeSet,
     fs,
     io::{BufRead, BufReader, Read, Write},
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
     os::unix::net::UnixStream,
     path::PathBuf,
     process::{Child, Command, Stdio},
-    sync::{
-        Mutex,
-        atomic::{AtomicU32, Ordering},
-    },
+    sync::atomic::{AtomicU32, Ordering},
     time::{Duration, Instant},
 };
 
-/// Returns a free port that no server of this process had before. A server that is down for a moment keeps its port: if
-/// the port were reused, its test would talk to another test's server.
-fn free_port() -> Option<u16> {
-    static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
-    let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").port();
-    GIVEN.lock().expect("no panic under it").insert(port).then_some(port)
-}
+#[path = "process.rs"]
+#[allow(
+    clippy::duplicate_mod,
+    dead_code,
+    reason = "each kind of server uses some of it, and a test can use several kinds"
+)]
+mod shared;
+
+use self::shared::free_port;
+pub use self::shared::signal;
 
 /// A running memcached on its own port or socket.
 pub struct Memcached {
@@ -40,8 +39,7 @@ impl Memcached {
     pub fn start(options: &[&str]) -> Self {
         // Another process may take the port before it is used.
         for _ in 0..20 {
-            let Some(port) = free_port() else { continue };
-            let mut server = Self::new(Listen::Port(port), options);
+            let mut server = Self::new(Listen::Port(free_port()), options);
             if server.try_start() {
                 return server;
             }
@@ -197,23 +195,4 @@ impl Drop for Memcached {
             let _ = fs::remove_file(path);
         }
     }
-}
-
-/// Sends a signal to a process.
-pub fn signal(process: u32, signal: &str) {
-    let status = Command::new("kill").args([signal, &process.to_string()]).status().expect("kill");
-    assert!(status.success(), "kill {signal}");
-    // A stop takes effect thread by thread, after some time.
-    while signal == "-STOP" && !is_stopped(process) {
-        std::thread::sleep(Duration::from_millis(1));
-    }
-}
-
-/// Whether all threads of a process are stopped, on systems that can tell.
-fn is_stopped(process: u32) -> bool {
-    let Ok(threads) = fs::read_dir(format!("/proc/{process}/task")) else { return true };
-    threads.flatten().all(|thread| {
-        let stat = fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
-        stat.rsplit(')').next().is_none_or(|rest| rest.trim_start().starts_with('T'))
-    })
 }

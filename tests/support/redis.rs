@@ -18,6 +18,13 @@ mod process;
 mod program;
 #[path = "redis/sentinels.rs"]
 mod sentinels;
+#[path = "process.rs"]
+#[allow(
+    clippy::duplicate_mod,
+    dead_code,
+    reason = "each kind of server uses some of it, and a test can use several kinds"
+)]
+mod shared;
 #[path = "redis/single.rs"]
 mod single;
 

@@ -20,6 +20,13 @@ mod folder;
 mod process;
 #[path = "sql/programs.rs"]
 mod programs;
+#[path = "process.rs"]
+#[allow(
+    clippy::duplicate_mod,
+    dead_code,
+    reason = "each kind of server uses some of it, and a test can use several kinds"
+)]
+mod shared;
 
 pub use self::{
     bouncer::Bouncer,

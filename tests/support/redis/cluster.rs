@@ -1,11 +1,6 @@
 //! A cluster.
 
-use super::{
-    connection::Reply,
-    process::wait_until,
-    program::{Product, free_port},
-    single::Server,
-};
+use super::{connection::Reply, process::wait_until, program::Product, shared::free_port, single::Server};
 use crate::certificate::Certificate;
 
 /// A cluster: primaries, each with the same number of replicas.

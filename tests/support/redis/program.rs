@@ -1,11 +1,8 @@
-//! The programs that are started, and their ports.
+//! The programs that are started.
 
 use std::{
-    collections::BTreeSet,
     fs,
-    net::TcpListener,
     path::{Path, PathBuf},
-    sync::Mutex,
 };
 
 /// What is started.
@@ -53,17 +50,4 @@ fn entries(folder: &Path) -> Vec<PathBuf> {
 
 fn begins(path: &Path, begin: &str) -> bool {
     path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(begin))
-}
-
-/// A free port that no server of this process had before. A server that is down for a moment keeps its port: given
-/// away, its test would talk to another test's server.
-pub(super) fn free_port() -> u16 {
-    static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
-    loop {
-        let listener = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
-        let port = listener.expect("a free port").port();
-        if GIVEN.lock().expect("no panic under it").insert(port) {
-            return port;
-        }
-    }
 }

@@ -2,12 +2,7 @@
 
 use std::fs;
 
-use super::{
-    connection::Reply,
-    process::wait_until,
-    program::{Product, free_port},
-    single::Server,
-};
+use super::{connection::Reply, process::wait_until, program::Product, shared::free_port, single::Server};
 
 /// A master with replicas, watched by three Sentinels.
 pub struct Sentinels {

@@ -11,7 +11,8 @@ use super::{
     connection::{Connection, Reply},
     monitor::Monitor,
     process::{PATIENCE, signal},
-    program::{Product, free_port},
+    program::Product,
+    shared::free_port,
 };
 use crate::certificate::Certificate;
 

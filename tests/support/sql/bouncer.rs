@@ -5,8 +5,9 @@ use std::{fmt::Write as _, fs};
 use super::{
     database::{PASSWORD, Product, Server},
     folder::{Folder, unprivileged},
-    process::{Process, accepts, free_port},
+    process::{Process, accepts},
     programs,
+    shared::free_port,
 };
 
 /// A running PgBouncer, in transaction mode.

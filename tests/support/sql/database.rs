@@ -12,8 +12,9 @@ use std::{
 
 use super::{
     folder::{Folder, unprivileged},
-    process::{PATIENCE, Process, accepts, free_port},
+    process::{PATIENCE, Process, accepts},
     programs,
+    shared::free_port,
 };
 
 /// The password of every user that the tests create with a password.

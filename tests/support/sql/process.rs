@@ -1,31 +1,17 @@
 //! A server's process.
 
 use std::{
-    collections::BTreeSet,
     fs,
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
     process::{Child, Command},
-    sync::Mutex,
     time::{Duration, Instant},
 };
 
-use super::folder::Folder;
+pub use super::shared::signal;
+use super::{folder::Folder, shared::wait_for};
 
 /// More time than any start takes on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(90);
-
-/// A free port that no other server of this process has used. A server that is down for a moment keeps its port;
-/// otherwise its test could end up talking to another test's server.
-pub(super) fn free_port() -> u16 {
-    static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
-    loop {
-        let listener = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
-        let port = listener.expect("a free port").port();
-        if GIVEN.lock().expect("no panic under it").insert(port) {
-            return port;
-        }
-    }
-}
 
 /// A process and its children.
 pub(super) struct Process(Child);
@@ -126,29 +112,6 @@ pub(super) fn accepts(port: u16) -> bool {
 }
 
 /// Waits until the condition holds.
-pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
-    let limit = Instant::now() + PATIENCE;
-    while !holds() {
-        assert!(Instant::now() < limit, "{what}: not within {PATIENCE:?}");
-        std::thread::sleep(Duration::from_millis(5));
-    }
-}
-
-/// Sends a signal to a process.
-pub fn signal(process: u32, signal: &str) {
-    let status = Command::new("kill").args([signal, &process.to_string()]).status().expect("kill");
-    assert!(status.success(), "kill {signal}");
-    // A stop takes effect with a delay, thread by thread.
-    while signal == "-STOP" && !is_stopped(process) {
-        std::thread::sleep(Duration::from_millis(1));
-    }
-}
-
-/// Whether all threads of a process are stopped, on systems that can tell.
-fn is_stopped(process: u32) -> bool {
-    let Ok(threads) = fs::read_dir(format!("/proc/{process}/task")) else { return true };
-    threads.flatten().all(|thread| {
-        let stat = fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
-        stat.rsplit(')').next().is_none_or(|rest| rest.trim_start().starts_with(['T', 'Z']))
-    })
+pub fn wait_until(what: &str, holds: impl FnMut() -> bool) {
+    wait_for(PATIENCE, what, holds);
 }

@@ -39,14 +39,32 @@ pub(crate) struct Browser {
 
 impl Driver {
     fn start() -> Self {
+        let mut output = String::new();
+        // It takes a port that is free over IPv6, and ends if another process has the same one over IPv4.
+        for _ in 0..20 {
+            match Self::try_start() {
+                Ok(driver) => return driver,
+                Err(last) => output = last,
+            }
+        }
+        panic!("chromedriver does not start: {output}");
+    }
+
+    /// Starts it, or returns what it printed before it ended.
+    fn try_start() -> Result<Self, String> {
         let spawned = Command::new("chromedriver").arg("--port=0").stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
         let mut child = spawned.unwrap_or_else(|error| panic!("no chromedriver: {error}; {INSTALL}"));
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let port = lines.map_while(Result::ok).find_map(|line| {
-            let (_, rest) = line.split_once("started successfully on port ")?;
-            rest.trim_end_matches('.').parse().ok()
-        });
-        Self { child, port: port.expect("chromedriver says its port"), profiles: tempfile::tempdir().unwrap() }
+        let mut output = String::new();
+        for line in BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok) {
+            if let Some((_, rest)) = line.split_once("started successfully on port ") {
+                let port = rest.trim_end_matches('.').parse().unwrap();
+                return Ok(Self { child, port, profiles: tempfile::tempdir().unwrap() });
+            }
+            output += &line;
+            output.push('\n');
+        }
+        let _ = child.wait();
+        Err(output)
     }
 }
 

@@ -1,9 +1,11 @@
 //! The session as one request sees it: the loaded record with the request's changes on top.
 
-use std::{collections::BTreeMap, fmt, iter::Peekable, sync::Arc};
+use std::{collections::BTreeMap, fmt, iter::Peekable, sync::Arc, time::SystemTime};
 
+use super::settings::Settings;
 use crate::{
     error::{Error, ErrorKind, Result},
+    id::TokenCheck,
     lifetime::Lifetime,
     record::{Entries, HEAD_BYTES, OWNER_HEAD_BYTES, Owner, RENEWED, Record, is_reserved},
 };
@@ -188,6 +190,11 @@ impl Draft {
         self.lifetime = Some(lifetime);
     }
 
+    /// Whether this request has set an owner or taken it away, even if the record's owner is the same.
+    pub(crate) fn sets_owner(&self) -> bool {
+        self.owner.is_some()
+    }
+
     /// Returns the owner that this request has set, if it has set one, whether or not it is the record's owner already.
     pub(crate) fn chosen_owner(&self) -> Option<&Arc<str>> {
         self.owner.as_ref()?.as_ref()
@@ -253,6 +260,31 @@ impl Draft {
         // into a vector since the entries are iterated several times.
         let pairs: Vec<_> = renewed.map(|value| (RENEWED, value)).into_iter().chain(self.iter()).collect();
         Entries::from_sorted(pairs.iter().copied()).map_err(|error| Error::request(ErrorKind::TooLarge).because(error))
+    }
+
+    /// Builds the record to be stored, without an owner.
+    pub(super) fn record(
+        &self,
+        settings: &Settings,
+        check: TokenCheck,
+        created_at: SystemTime,
+        renewed: Option<[u8; 8]>,
+    ) -> Result<Record> {
+        let lifetime = self.lifetime().unwrap_or(settings.lifetime);
+        Ok(Record::session(check, created_at, lifetime).with_entries(self.entries(renewed)?))
+    }
+
+    /// Fails if the record is too large and has grown since `before`.
+    ///
+    /// As in `insert`, a record that is already too large may shrink. Nobody is kept from logging in: the owner's name is
+    /// not counted as growth, nor is the time of a renewal, which is not the application's.
+    pub(super) fn check_growth(&self, settings: &Settings, before: Option<&Arc<Record>>) -> Result<()> {
+        let (length, most) = (self.encoded_len(), settings.max_record_bytes);
+        if length <= most {
+            return Ok(());
+        }
+        let before = before.map_or(0, |before| Self::new(Some(Arc::clone(before))).entries_len());
+        if self.entries_len() > before { Err(Error::too_large(None, length, most)) } else { Ok(()) }
     }
 
     fn base_entries(&self) -> Option<&Entries> {

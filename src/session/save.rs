@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::{
-    attempt::resolve_unsure, changes::Logged, failures::HeldBack, request_session::RequestSession, session::Session,
+    attempt::resolve_unsure, changes::Logged, commit_start::Begun, failures::HeldBack, request_session::RequestSession,
+    session::Session,
 };
 use crate::error::{Error, ErrorKind, Result};
 
@@ -39,7 +40,7 @@ impl RequestSession {
         let destroys = self.begin_save(own, lost_commits)?;
         let mut asked = Asked { request: self, destroys, is_over: false };
         let outcome = match self.resume_unsure().await {
-            Ok(()) => self.commit().await,
+            Ok(()) => self.commit(Begun::default()).await,
             Err(error) => Err(error),
         };
         asked.is_over = true;

@@ -6,7 +6,7 @@ use session_layer::{
     CachedStore, DynStore, EncryptedStore, Event, KeyRing, Lifetime, ObservedStore, Secret, SessionId, SessionStore,
     conformance::{
         self, Operation,
-        fault::{Bare, FaultStore},
+        fault::{Bare, Fault, FaultStore},
     },
     id::TokenCheck,
     record::Record,
@@ -186,6 +186,14 @@ async fn a_wrapper_answers_at_once_only_if_it_does_its_own_work() {
     assert_eq!(answers(&AtOnce(inner())), [true; 3]);
     assert_eq!(answers(&CachedStore::new(AtOnce(inner()))), [false; 3]);
     assert_eq!(answers(&EncryptedStore::new(inner(), ring())), [false; 3]);
-    assert_eq!(answers(&FaultStore::new(inner())), [false; 3]);
+    let faults = FaultStore::new(inner());
+    assert_eq!(answers(&faults), [true; 3]);
+    assert_eq!(faults.total(), 3, "each of them is in the log");
+    faults.inject(Fault::unavailable().on(Operation::Create));
+    assert_eq!(answers(&faults), [true, false, true]);
+    faults.heal();
+    faults.lose_answer(Some(9));
+    assert_eq!(answers(&faults), [false; 3]);
+    assert_eq!(faults.total(), 5, "a call that is not answered at once is not made");
     assert_eq!(answers(&Bare(inner())), [false; 3]);
 }

@@ -21,7 +21,7 @@ use crate::{
     events::EventKind,
     id::{SessionId, SessionToken},
     record::Record,
-    store::{Create, SessionStore, Update, Usage},
+    store::{Create, SessionStore, Update, Usage, Version},
 };
 
 /// What became of a commit at once.
@@ -39,14 +39,15 @@ struct Write {
     record: Arc<Record>,
     usage: Usage,
     now: SystemTime,
-    /// The token of a new session, or the session that is updated.
     of: Of,
 }
 
-#[allow(clippy::large_enum_variant, reason = "it is made once for a commit, and taken apart right away")]
+/// The session that is written.
 enum Of {
+    /// A new one, under this token.
     New(SessionToken),
-    Stored(Live),
+    /// The one that was loaded in this version.
+    Stored { expected: Version, is_forwarded: bool },
 }
 
 /// What became of that call.
@@ -95,16 +96,16 @@ impl RequestSession {
                 Some(Ok(Create::Exists)) | None => return Made::Left(None),
                 Some(Err(error)) => return self.failed_at_once(failed("create", &id)(error)),
             },
-            Of::Stored(live) => match store.try_update(&id, &record, &live.stored.version, usage) {
+            Of::Stored { expected, is_forwarded } => match store.try_update(&id, &record, &expected, usage) {
                 Some(Ok(Update::Updated(version))) => {
                     context.emit(EventKind::Saved { id, record: &record });
                     let mut written = written(id, record, version, usage, now, None);
-                    written.live.is_forwarded = live.is_forwarded;
+                    written.live.is_forwarded = is_forwarded;
                     written
                 }
                 // The ordinary commit merges, or finds out where the session is now.
                 Some(Ok(answer @ (Update::Conflict(_) | Update::Gone))) => {
-                    return Made::Left(Some(Refused { id, expected: live.stored.version, answer }));
+                    return Made::Left(Some(Refused { id, expected, answer }));
                 }
                 None => return Made::Left(None),
                 Some(Err(error)) => return self.failed_at_once(failed("update", &id)(error)),
@@ -179,7 +180,8 @@ impl RequestSession {
         }
         let record = record.with_owner(base.owner().cloned());
         let usage = live.usage(&record, now);
-        Some(Write { id: live.id, record: Arc::new(record), usage, now, of: Of::Stored(live.clone()) })
+        let of = Of::Stored { expected: live.stored.version, is_forwarded: live.is_forwarded };
+        Some(Write { id: live.id, record: Arc::new(record), usage, now, of })
     }
 }
 

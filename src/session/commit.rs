@@ -102,8 +102,8 @@ impl RequestSession {
         let mut state = self.state();
         state.is_revoked = work.is_revoked;
         if state.ending.destroys == start.destroys {
-            state.failures.newer = work.newer;
-            state.failures.unsure = work.unsure.map(|unsure| (unsure, start));
+            state.failures.newer = work.newer.map(Box::new);
+            state.failures.unsure = work.unsure.map(|unsure| Box::new((unsure, start)));
         } else {
             // The request has destroyed its session in the meantime. That includes the one that this write may have
             // left.
@@ -200,9 +200,9 @@ impl RequestSession {
             let is_forwarded = live.is_forwarded || (token.is_some() && record.renewed_millis().is_some());
             state.adopt(Live { is_forwarded, ..live }, &start.shown);
             if let Some(token) = token {
-                let left = record.absolute_limit().duration_since(self.context.clock.now()).unwrap_or_default();
                 let is_kept = record.lifetime().cookie() == CookieLifetime::Persistent;
-                state.notes.cookie = Some((token, is_kept.then_some(left)));
+                let left = || record.absolute_limit().duration_since(self.context.clock.now()).unwrap_or_default();
+                state.notes.cookie = Some((token, is_kept.then(left)));
             }
             if state.log.changes.is_empty() {
                 drop(state);

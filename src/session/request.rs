@@ -130,13 +130,14 @@ impl RequestSession {
     /// Changes that were reported as failed must not be saved now. If the handler has made more changes since, its
     /// response relies on changes that are missing, so the failure replaces it.
     fn take_back(&self, state: &mut State, saves: bool) -> (Vec<Logged>, Option<DropReason>) {
-        let has_changes = state.has_changes();
         if !saves {
+            let has_changes = state.has_changes();
             return (state.discard(), has_changes.then_some(DropReason::Response));
         }
         let Some(HeldBack { error, written_since }) = state.failures.held_back.take() else {
             return (state.take_idle_log(), None);
         };
+        let has_changes = state.has_changes();
         let failure = state.failures.for_response.take();
         let dropped = state.discard();
         state.failures.for_response = failure.or(written_since.then_some(error));

@@ -89,7 +89,8 @@ impl RequestSession {
             let mut state = self.state();
             if state.response_started() { None } else { state.failures.unsure.take() }
         };
-        let Some((unsure, start)) = unsure else { return Ok(()) };
+        let Some(unsure) = unsure else { return Ok(()) };
+        let (unsure, start) = *unsure;
         match Box::pin(resolve_unsure(&self.context, unsure)).await {
             Ok(None) => Ok(()),
             Ok(moved) => {
@@ -97,7 +98,7 @@ impl RequestSession {
                 Ok(())
             }
             Err((unsure, error)) => {
-                self.state().failures.unsure = Some((unsure, start));
+                self.state().failures.unsure = Some(Box::new((unsure, start)));
                 Err(error)
             }
         }

@@ -64,8 +64,7 @@ impl RequestSession {
     /// The request may be dropped before or after, but not meanwhile: unlike the ordinary commit, this one is never
     /// interrupted.
     pub(crate) fn commit_at_once(&self) -> AtOnce {
-        // A store that is not in memory would decline, after the record was built in vain.
-        if !self.context.store.in_memory() || self.is_exclusive {
+        if !self.context.store.answers_at_once() || self.is_exclusive {
             return AtOnce::Left(Begun::default());
         }
         let Ok(one) = self.committing.try_lock() else { return AtOnce::Left(Begun::default()) };

@@ -301,6 +301,10 @@ impl<S: SessionStore> SessionStore for ObservedStore<S> {
         self.call("renew_epoch", About::ALL, self.inner.renew_epoch(owner, usage), done).await
     }
 
+    fn answers_at_once(&self) -> bool {
+        self.inner.answers_at_once()
+    }
+
     fn in_memory(&self) -> bool {
         self.inner.in_memory()
     }

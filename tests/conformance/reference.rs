@@ -322,6 +322,10 @@ impl SessionStore for Reference {
         Ok(())
     }
 
+    fn answers_at_once(&self) -> bool {
+        true
+    }
+
     fn in_memory(&self) -> bool {
         true
     }

@@ -127,6 +127,10 @@ impl<S: SessionStore> SessionStore for CachedStore<S> {
         self.write(&id, self.inner.renew_epoch(owner, usage), |()| Change::Drop).await
     }
 
+    fn answers_at_once(&self) -> bool {
+        self.cache.is_none() && self.inner.answers_at_once()
+    }
+
     fn in_memory(&self) -> bool {
         self.inner.in_memory()
     }

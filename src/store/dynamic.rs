@@ -5,7 +5,7 @@ use std::{any::Any, fmt, sync::Arc, time::SystemTime};
 use self::erased::Erased;
 use super::{
     Clearing, Create, End, Leases, Listing, Metadata, Owners, Refresh, Rename, SessionStore, StoreError, Stored, Touch,
-    Update, Usage, Version,
+    Tracked, Update, Usage, Version,
 };
 use crate::{
     id::SessionId,
@@ -53,6 +53,7 @@ macro_rules! forward {
             #[async_trait::async_trait]
             pub(super) trait Erased: Send + Sync + 'static {
                 $(async fn $erased(&self, $($argument: $type),*) -> $output;)*
+                fn dyn_tracked(&self, id: &SessionId, version: &Version) -> Option<Tracked>;
                 fn dyn_in_memory(&self) -> bool;
                 fn dyn_overwrites(&self) -> bool;
                 fn dyn_name(&self) -> &'static str;
@@ -67,6 +68,10 @@ macro_rules! forward {
                 $(async fn $erased(&self, $($argument: $type),*) -> $output {
                     self.$method($($argument),*).await
                 })*
+
+                fn dyn_tracked(&self, id: &SessionId, version: &Version) -> Option<Tracked> {
+                    self.tracked(id, version)
+                }
 
                 fn dyn_in_memory(&self) -> bool {
                     self.in_memory()
@@ -104,6 +109,10 @@ macro_rules! forward {
             $(async fn $method(&self, $($argument: $type),*) -> $output {
                 (*self.0).$erased($($argument),*).await
             })*
+
+            fn tracked(&self, id: &SessionId, version: &Version) -> Option<Tracked> {
+                (*self.0).dyn_tracked(id, version)
+            }
 
             fn in_memory(&self) -> bool {
                 (*self.0).dyn_in_memory()

@@ -23,6 +23,9 @@ const FORMAT: u8 = 1;
 /// `scripts/head.lua` reads the same format.
 const HEAD_BYTES: usize = 90;
 
+/// The first and the last byte of the nonce.
+pub(super) const NONCE_RANGE: (u8, u8) = (2, 17);
+
 /// The offset of the part after the generation.
 const USED: usize = 26;
 const OWNER: usize = 50;
@@ -68,6 +71,7 @@ impl State {
 
 /// A record, ready to be written.
 pub(super) struct Written {
+    pub(super) nonce: Nonce,
     /// The whole value, without a lease.
     pub(super) value: Vec<u8>,
     /// The expiry in milliseconds since the Unix epoch, as a Redis argument.
@@ -95,7 +99,7 @@ impl Written {
         value.resize(HEAD_BYTES, 0);
         record.write_to(&mut value);
         // Redis refuses an expiry of 0.
-        Self { value, expiry: expires.max(1).to_string(), limit: limit.max(1).to_string(), owner }
+        Self { nonce: state.nonce, value, expiry: expires.max(1).to_string(), limit: limit.max(1).to_string(), owner }
     }
 
     /// The size of a record's value, in bytes.

@@ -35,6 +35,15 @@ pub(in super::super) struct Mark {
     changes: u64,
 }
 
+impl Mark {
+    /// The mark after two changes of the first key.
+    pub(super) fn after_own_change(self) -> Self {
+        let [first, second] = self.places;
+        let changes = if first == second { 4 } else { 2 };
+        Self { changes: self.changes.wrapping_add(changes), ..self }
+    }
+}
+
 impl Tracking {
     pub(super) fn new(statistics: Arc<Counters>) -> Self {
         let changes = std::iter::repeat_with(AtomicU64::default).take(COUNTERS).collect();
@@ -121,6 +130,22 @@ mod tests {
         let again = tracking.mark([b"a", b"g"]);
         tracking.read_push(&[Value::Array(vec![bulk("g")])]);
         assert!(!tracking.is_unchanged(again) && tracking.is_unchanged(other), "by the second key");
+    }
+
+    #[test]
+    fn the_mark_of_an_own_change_counts_two_changes_of_the_first_key() {
+        for keys in [[b"a", b"g"], [b"a", b"a"]] {
+            let tracking = Tracking::new(Arc::default());
+            let own = tracking.mark(keys.map(|key| &key[..])).after_own_change();
+            let message = || tracking.read_push(&[Value::Array(vec![bulk("a")])]);
+            assert!(!tracking.is_unchanged(own));
+            message();
+            assert!(!tracking.is_unchanged(own));
+            tracking.changed(b"a");
+            assert!(tracking.is_unchanged(own));
+            message();
+            assert!(!tracking.is_unchanged(own), "another change");
+        }
     }
 
     #[test]

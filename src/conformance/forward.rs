@@ -124,7 +124,8 @@ where
     });
     let posing = wrap(FaultStore::new(inner.clone()).posing_as("forwarded", false));
     let name = posing.name() == "forwarded";
-    let tracked = posing.tracked(&SessionId::for_epoch("forwarded"), &Version::from_u64(1)).is_some();
+    let tracked = posing.tracked(&SessionId::for_epoch("forwarded"), &Version::from_u64(1));
+    let tracked = tracked.is_some_and(|tracked| tracked.is_current());
     let wrapper = wrap(FaultStore::new(inner.clone()));
     let inside = std::any::type_name::<FaultStore<DynStore>>();
     let lent = [

@@ -31,13 +31,6 @@ async fn what_this_process_writes_to_a_cluster_is_served_without_a_request() {
 }
 
 async fn served_without_a_request(ours: &RedisStore, other: &RedisStore) {
-    // So that the servers have the scripts: the one that refuses a script would read the old value back.
-    for _ in 0..40 {
-        let id = stored(other).await;
-        let held = loaded(other, &id).await;
-        let next = record(b"0");
-        other.update(&id, &next, &held.version, usage(&next)).await.unwrap();
-    }
     let cached = CachedStore::new(sealed(ours.clone()));
     for _ in 0..20 {
         let (from, to) = (id(), id());
@@ -67,6 +60,33 @@ async fn served(cached: &impl SessionStore, store: &RedisStore, id: &SessionId, 
     };
     assert_eq!(requests(store, load).await, 0, "{}", String::from_utf8_lossy(expected));
     version.unwrap()
+}
+
+#[tokio::test]
+async fn what_is_touched_between_a_write_and_its_reading_back_is_not_current() {
+    let server = Server::start(Product::Redis, &[]);
+    let (ours, other) = (tracking(&server), store(&server));
+    for round in 1..200 {
+        let id = stored(&ours).await;
+        let version = loaded(&ours, &id).await.version;
+        let next = record(b"2");
+        let touched = Usage::keep_for(seconds_from_now(round), Duration::from_secs(3_600));
+        let (updated, touch) = tokio::join!(ours.update(&id, &next, &version, usage(&next)), other.touch(&id, touched));
+        assert_eq!(touch.unwrap(), Touch::Touched);
+        let Update::Updated(version) = updated.unwrap() else { panic!() };
+        let there = loaded(&other, &id).await;
+        if let Some(tracked) = ours.tracked(&id, &version)
+            && there.used_at == millis(touched.used_at)
+        {
+            until("the touch", async || !tracked.is_current()).await;
+        }
+    }
+}
+
+/// As a store keeps times.
+fn millis(time: SystemTime) -> SystemTime {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap();
+    SystemTime::UNIX_EPOCH + Duration::from_millis(u64::try_from(since.as_millis()).unwrap())
 }
 
 #[tokio::test]

@@ -40,7 +40,8 @@ pub(crate) fn patient(builder: RedisStoreBuilder) -> RedisStoreBuilder {
 
 /// Waits until a condition holds.
 pub(crate) async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
-    let limit = Instant::now() + Duration::from_secs(30);
+    // Shorter than `LONG`, so that a missed change is found before the window has passed.
+    let limit = Instant::now() + Duration::from_secs(15);
     while !holds().await {
         assert!(Instant::now() < limit, "{what}");
         tokio::time::sleep(Duration::from_millis(1)).await;

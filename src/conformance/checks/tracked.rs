@@ -156,7 +156,7 @@ async fn make(probe: &Probe, change: &str, session: &Sample, version: &Version) 
 async fn ends(l7: &Probe, tracked: &Tracked, when: &str) -> Verdict {
     let limit = Instant::now() + SOON;
     while tracked.is_current() {
-        l7.holds(Instant::now() < limit, format_args!("what was loaded before is current {SOON:?} {when}"))?;
+        l7.holds(Instant::now() < limit, format_args!("what was tracked before is current {SOON:?} {when}"))?;
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     Ok(())

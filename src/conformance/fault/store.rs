@@ -55,7 +55,8 @@ impl<S> FaultStore<S> {
     }
 
     /// Answers this name and this [`in_memory`](SessionStore::in_memory) instead of the inner store's. A cache steps
-    /// aside for a store in memory. Also claims to track every version, none of which is current.
+    /// aside for a store in memory. Also claims to track every version, of which only
+    /// [`Version::from_u64(1)`](Version::from_u64) of `SessionId::for_epoch(name)` is current.
     #[must_use]
     pub fn posing_as(mut self, name: &'static str, in_memory: bool) -> Self {
         self.pose = Some((name, in_memory));
@@ -279,7 +280,10 @@ impl<S: SessionStore> SessionStore for FaultStore<S> {
 
     fn tracked(&self, id: &SessionId, version: &Version) -> Option<Tracked> {
         match self.pose {
-            Some(_) => Some(Tracked::new(|| false)),
+            Some((name, _)) => {
+                let is_current = (*id, *version) == (SessionId::for_epoch(name), Version::from_u64(1));
+                Some(Tracked::new(move || is_current))
+            }
             None => self.inner.tracked(id, version),
         }
     }

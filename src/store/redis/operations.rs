@@ -233,11 +233,11 @@ impl RedisStore {
         let place = self.place(id);
         let list = self.list_of(record).filter(|_| self.inner.link.is_one_node());
         let keys = [&*place.session, &*place.generation];
-        let Written { nonce, value, expiry, limit, owner } = written;
+        let Written { value, expiry, limit, owner, .. } = written;
         // The server makes a string of each argument, which takes it longer than to read one.
         let args = [&value[..], expiry.as_bytes(), condition, limit.as_bytes()];
         let args = &args[..3 + usize::from(list.is_some())];
-        let reply = self.run_and_remember(script, (id, nonce), &keys, list.as_deref(), args).await?;
+        let reply = self.run_and_remember(script, (id, written), &keys, list.as_deref(), args).await?;
         if self.inner.link.is_one_node() {
             self.inner.owners.remember(id, *owner);
         }

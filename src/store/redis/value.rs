@@ -23,8 +23,9 @@ const FORMAT: u8 = 1;
 /// `scripts/head.lua` reads the same format.
 const HEAD_BYTES: usize = 90;
 
-/// The first and the last byte of the nonce.
-pub(super) const NONCE_RANGE: (u8, u8) = (2, 17);
+/// The first and the last byte of the part of the head that identifies a state: the nonce, the generation, the last use
+/// and the expiry.
+pub(super) const STATE_RANGE: (u8, u8) = (2, 41);
 
 /// The offset of the part after the generation.
 const USED: usize = 26;
@@ -100,6 +101,13 @@ impl Written {
         record.write_to(&mut value);
         // Redis refuses an expiry of 0.
         Self { nonce: state.nonce, value, expiry: expires.max(1).to_string(), limit: limit.max(1).to_string(), owner }
+    }
+
+    /// Whether these bytes, read from [`STATE_RANGE`], are those of this value. The script may have stored it in another
+    /// generation.
+    pub(super) fn is_state(&self, read: &[u8]) -> bool {
+        let ours = &self.value[usize::from(STATE_RANGE.0)..=usize::from(STATE_RANGE.1)];
+        read.len() == ours.len() && read[..16] == ours[..16] && read[24..] == ours[24..]
     }
 
     /// The size of a record's value, in bytes.

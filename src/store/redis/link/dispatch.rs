@@ -189,8 +189,10 @@ impl Link {
     /// Returns the mark of a value that this process has written and then read back, with this mark from before. The
     /// change of the first key must have been noted with [`changing`](Self::changing).
     ///
-    /// Returns `None` unless exactly two changes have been noted since: that one, and the one that the server has
-    /// reported. The server sends its message between the replies to the two requests, so it has arrived.
+    /// Returns `None` unless exactly two changes of the first key have been noted since, and none of the second: that
+    /// one, and the one that the server has reported. The server sends its message between the replies to the two
+    /// requests, so it has arrived. This relies on the script to have written the key: without the message, another
+    /// client's change could be taken for this one.
     pub(in super::super) fn mark_of_own(&self, before: Mark) -> Option<Mark> {
         let mark = before.after_own_change();
         self.tracking.as_ref().filter(|tracking| tracking.is_unchanged(mark)).map(|_| mark)

@@ -136,21 +136,25 @@ impl Lifetime {
 
     /// The same as [`expires_at`](Self::expires_at), in milliseconds since the Unix epoch.
     pub(crate) fn expiry_millis(&self, created_millis: u64, used_millis: u64) -> u64 {
-        let idle = used_millis.saturating_add(self.idle_millis);
-        idle.min(created_millis.saturating_add(self.absolute_millis)).min(clock::LAST_MILLIS)
+        used_millis.saturating_add(self.idle_millis).min(self.limit_millis(created_millis))
+    }
+
+    /// The same as [`absolute_limit`](Self::absolute_limit), in milliseconds since the Unix epoch.
+    pub(crate) fn limit_millis(&self, created_millis: u64) -> u64 {
+        created_millis.saturating_add(self.absolute_millis).min(clock::LAST_MILLIS)
     }
 
     /// Returns when a session that was created at `created_at` reaches its absolute limit.
     #[must_use]
     pub fn absolute_limit(&self, created_at: SystemTime) -> SystemTime {
-        clock::later(created_at, self.absolute())
+        clock::from_millis(self.limit_millis(clock::to_millis(created_at)))
     }
 
     /// Returns when a session expires: at its idle limit, counted from `used_at`, or at its absolute limit, whichever
     /// comes first. It is expired from that time on.
     #[must_use]
     pub fn expires_at(&self, created_at: SystemTime, used_at: SystemTime) -> SystemTime {
-        clock::later(used_at, self.idle()).min(self.absolute_limit(created_at))
+        clock::from_millis(self.expiry_millis(clock::to_millis(created_at), clock::to_millis(used_at)))
     }
 }
 

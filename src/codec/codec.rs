@@ -1,6 +1,6 @@
 //! The codec of a layer.
 
-use std::{fmt, marker::PhantomData, sync::Arc};
+use std::{cell::Cell, fmt, marker::PhantomData, sync::Arc};
 
 use serde::{
     Serialize,
@@ -16,6 +16,14 @@ use super::{
     tag::{FIRST_CUSTOM, JSON, MESSAGE_PACK},
     unborrowed::Unborrowed,
 };
+
+thread_local! {
+    /// Where values are encoded before their length is known.
+    static BUFFER: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// A buffer with more bytes than this is not kept.
+const MOST_KEPT: usize = 16 * 1_024;
 
 /// How values are encoded. Entries are encoded one by one.
 ///
@@ -100,6 +108,22 @@ impl Codec {
                 Ok(bytes)
             }
         }
+    }
+
+    /// The same as [`encode`](Self::encode), into a shared block of exactly the encoding's length.
+    pub(crate) fn encode_shared<T: Serialize + ?Sized>(&self, value: &T) -> Result<Arc<[u8]>, CodecError> {
+        if !matches!(self, Self::Json) {
+            return self.encode(value).map(Into::into);
+        }
+        // A value's `Serialize` may encode another value, which then finds no buffer.
+        let mut bytes = BUFFER.try_with(Cell::take).unwrap_or_default();
+        bytes.clear();
+        bytes.push(JSON);
+        let encoded = json::encode(&mut bytes, value).map(|()| Arc::from(&*bytes));
+        if bytes.capacity() <= MOST_KEPT {
+            let _ = BUFFER.try_with(|buffer| buffer.set(bytes));
+        }
+        encoded
     }
 
     /// Decodes a value that this or a built-in codec has [encoded](Self::encode).

@@ -81,6 +81,33 @@ impl Probe {
         Release leases release(id: &SessionId, holder: Holder) -> bool;
     }
 
+    /// Returns what `try_load` answers, or `None` if it doesn't.
+    pub(super) fn try_load(&self, id: &SessionId) -> Verdict<Option<Option<Stored>>> {
+        self.store.try_load(id).map(|answer| self.judge_at_once("try_load", answer)).transpose()
+    }
+
+    /// Returns what `try_create` answers, or `None` if it doesn't.
+    pub(super) fn try_create(&self, id: &SessionId, record: &Arc<Record>, usage: Usage) -> Verdict<Option<Create>> {
+        let answer = self.store.try_create(id, record, usage);
+        answer.map(|answer| self.judge_at_once("try_create", answer)).transpose()
+    }
+
+    /// Returns what `try_update` answers, or `None` if it doesn't.
+    pub(super) fn try_update(
+        &self,
+        id: &SessionId,
+        record: &Arc<Record>,
+        expected: &Version,
+        usage: Usage,
+    ) -> Verdict<Option<Update>> {
+        let answer = self.store.try_update(id, record, expected, usage);
+        answer.map(|answer| self.judge_at_once("try_update", answer)).transpose()
+    }
+
+    fn judge_at_once<T>(&self, method: &str, answer: Result<T, StoreError>) -> Verdict<T> {
+        answer.or_else(|error| self.broken(format!("`{method}` failed: {}", chain(&error))))
+    }
+
     /// Calls [`Leases::released`](crate::store::Leases::released).
     pub(super) async fn released(&self, id: &SessionId, at_most: Duration) -> Verdict {
         let leases = require::leases(&self.store, "released");

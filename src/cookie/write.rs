@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use cookie::time;
-use http::{HeaderMap, HeaderValue, header};
+use http::{
+    HeaderMap, HeaderValue,
+    header::{self, Entry},
+};
 
 use super::{prefix::HOST, scope, session_cookie::SessionCookie};
 use crate::id::SessionToken;
@@ -97,15 +100,16 @@ impl SessionCookie {
     /// Adds the line in place of any other line of this name, since there must be at most one (RFC 6265bis, section
     /// 4.1.1). Lines of other cookies are kept.
     fn replace(&self, headers: &mut HeaderMap, line: HeaderValue) {
-        if headers.contains_key(header::SET_COOKIE) {
-            let others: Vec<_> =
-                headers.get_all(header::SET_COOKIE).iter().filter(|other| !self.is_ours(other)).cloned().collect();
-            headers.remove(header::SET_COOKIE);
-            for other in others {
-                headers.append(header::SET_COOKIE, other);
+        match headers.entry(header::SET_COOKIE) {
+            Entry::Vacant(entry) => drop(entry.insert(line)),
+            Entry::Occupied(entry) => {
+                let (_, present) = entry.remove_entry_mult();
+                let others: Vec<_> = present.filter(|other| !self.is_ours(other)).collect();
+                for line in others.into_iter().chain([line]) {
+                    headers.append(header::SET_COOKIE, line);
+                }
             }
         }
-        headers.append(header::SET_COOKIE, line);
     }
 
     fn is_ours(&self, line: &HeaderValue) -> bool {

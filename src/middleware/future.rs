@@ -17,7 +17,7 @@ use super::{
 use crate::{
     error::Result as SessionResult,
     events::EventKind,
-    session::{Due, Polling, ResponseHead},
+    session::{AtOnce, Due, Polling, ResponseHead},
 };
 
 pin_project! {
@@ -93,8 +93,18 @@ where
                             this.stage.set(Stage::Commit { future, output: Some(output) });
                         }
                         Due::Commit { runs_on } => {
+                            let begun = match handle.request.commit_at_once() {
+                                AtOnce::Over(outcome) => {
+                                    return Poll::Ready(this.in_flight.committed(
+                                        &outcome,
+                                        output,
+                                        this.error_response,
+                                    ));
+                                }
+                                AtOnce::Left(begun) => begun,
+                            };
                             let request = Arc::clone(&handle.request);
-                            let commit = async move { request.final_commit().await };
+                            let commit = async move { request.final_commit(begun).await };
                             let future: Pin<Box<dyn Future<Output = _> + Send>> = if runs_on {
                                 let outliving = handle.request.context.outliving.clone();
                                 Box::pin(async move { outliving.run_on(commit).await })
@@ -108,13 +118,8 @@ where
                 }
                 StageProjection::Commit { future, output } => {
                     let outcome = ready!(future.as_mut().poll(cx));
-                    let Some(mut output) = output.take() else { panic!("polled after completion") };
-                    if let (Err(error), Ok(response)) = (&outcome, &mut output) {
-                        let given = Given::take(response);
-                        *response = this.error_response.response(error);
-                        given.give(response);
-                    }
-                    return Poll::Ready(this.in_flight.with_headers(output));
+                    let Some(output) = output.take() else { panic!("polled after completion") };
+                    return Poll::Ready(this.in_flight.committed(&outcome, output, this.error_response));
                 }
             }
         }
@@ -122,6 +127,21 @@ where
 }
 
 impl InFlight {
+    /// Replaces the response if the commit has failed, and adds the session's headers.
+    fn committed<B, E>(
+        &mut self,
+        outcome: &SessionResult<()>,
+        mut output: Result<Response<B>, E>,
+        error_response: &mut impl ErrorResponse<B>,
+    ) -> Result<Response<B>, E> {
+        if let (Err(error), Ok(response)) = (outcome, &mut output) {
+            let given = Given::take(response);
+            *response = error_response.response(error);
+            given.give(response);
+        }
+        self.with_headers(output)
+    }
+
     /// Adds the session's headers to the response. An error of the inner service has no headers.
     fn with_headers<B, E>(&mut self, mut output: Result<Response<B>, E>) -> Result<Response<B>, E> {
         if let (Some(handle), Ok(response)) = (self.handle.take(), &mut output) {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::error::RecordError;
+use super::{error::RecordError, reserved::is_reserved};
 
 /// The longest key of an entry, in bytes.
 pub const MAX_KEY_BYTES: usize = 255;
@@ -10,6 +10,8 @@ pub const MAX_KEY_BYTES: usize = 255;
 const COUNT_BYTES: usize = 4;
 const OFFSET_BYTES: usize = 4;
 const KEY_LENGTH_BYTES: usize = 1;
+
+const MISCOUNTED: RecordError = RecordError::new("its entries are not as many or as long as they were counted");
 
 /// Entries sorted by key, in the form in which stores write them: a look-up is a binary search, a clone of the record's
 /// `Arc` shares them, and a byte store copies them once.
@@ -31,34 +33,51 @@ impl Entries {
     /// If the keys are not strictly ascending, a key is empty or longer than [`MAX_KEY_BYTES`], or the whole is larger
     /// than 4 GiB.
     pub fn from_sorted<'a>(pairs: impl Iterator<Item = (&'a str, &'a [u8])> + Clone) -> Result<Self, RecordError> {
-        let (mut count, mut data) = (0usize, 0usize);
-        let mut previous: Option<&str> = None;
+        let (mut count, mut keys_and_values) = (0, 0);
         for (key, value) in pairs.clone() {
+            count += 1;
+            keys_and_values += key.len() + value.len();
+        }
+        Self::from_counted(pairs, count, keys_and_values)
+    }
+
+    /// The same as [`from_sorted`](Self::from_sorted), for pairs whose number and total length are known: they are
+    /// iterated once.
+    ///
+    /// # Errors
+    ///
+    /// The same, and if the number or the length is not as given.
+    pub(crate) fn from_counted<'a>(
+        pairs: impl Iterator<Item = (&'a str, &'a [u8])>,
+        count: usize,
+        keys_and_values: usize,
+    ) -> Result<Self, RecordError> {
+        let too_large = |_| RecordError::new("it is larger than 4 GiB");
+        let (data, length) = (COUNT_BYTES + count * OFFSET_BYTES, Self::encoded_len(count, keys_and_values));
+        u32::try_from(length).map_err(too_large)?;
+        let mut bytes = Vec::with_capacity(length);
+        if count > 0 {
+            bytes.extend_from_slice(&u32::try_from(count).map_err(too_large)?.to_le_bytes());
+            bytes.resize(data, 0);
+        }
+        let (mut place, mut previous) = (COUNT_BYTES, "");
+        for (key, value) in pairs {
             check_key(key.as_bytes())?;
-            if previous.is_some_and(|previous| previous >= key) {
+            if previous >= key {
                 return Err(RecordError::new("its keys are not in order"));
             }
-            previous = Some(key);
-            count += 1;
-            data += KEY_LENGTH_BYTES + key.len() + value.len();
-        }
-        if count == 0 {
-            return Ok(Self::default());
-        }
-        let too_large = |_| RecordError::new("it is larger than 4 GiB");
-        u32::try_from(data).map_err(too_large)?;
-        let mut bytes = Vec::with_capacity(COUNT_BYTES + count * OFFSET_BYTES + data);
-        bytes.extend_from_slice(&u32::try_from(count).map_err(too_large)?.to_le_bytes());
-        let mut end = 0u32;
-        for (key, value) in pairs.clone() {
-            let length = KEY_LENGTH_BYTES + key.len() + value.len();
-            end += u32::try_from(length).map_err(too_large)?;
-            bytes.extend_from_slice(&end.to_le_bytes());
-        }
-        for (key, value) in pairs {
+            previous = key;
             bytes.push(u8::try_from(key.len()).map_err(too_large)?);
             bytes.extend_from_slice(key.as_bytes());
             bytes.extend_from_slice(value);
+            let end = u32::try_from(bytes.len().saturating_sub(data)).map_err(too_large)?;
+            let Some(ends) = bytes.get_mut(..data) else { return Err(MISCOUNTED) };
+            let Some(end_of) = ends.get_mut(place..place + OFFSET_BYTES) else { return Err(MISCOUNTED) };
+            end_of.copy_from_slice(&end.to_le_bytes());
+            place += OFFSET_BYTES;
+        }
+        if bytes.len() != length || (count > 0 && place != data) {
+            return Err(MISCOUNTED);
         }
         Ok(Self(bytes.into_boxed_slice()))
     }
@@ -92,28 +111,87 @@ impl Entries {
         self.find(key).map(|(_, value)| value)
     }
 
+    /// Returns the encoded value of a reserved entry. These come first, so that most often one look is enough.
+    pub(crate) fn reserved(&self, key: &str) -> Option<&[u8]> {
+        let mut reserved = (0..self.len()).map(|index| self.entry(index)).take_while(|(key, _)| is_reserved(key));
+        reserved.find_map(|(reserved, value)| (reserved == key.as_bytes()).then_some(value))
+    }
+
     /// Returns the encoded value of an entry, and its index.
     pub(crate) fn find(&self, key: &str) -> Option<(usize, &[u8])> {
+        let index = self.search(key).ok()?;
+        Some((index, self.entry(index).1))
+    }
+
+    /// Returns the index of an entry or, if there is none with this key, the index that it would have.
+    fn search(&self, key: &str) -> Result<usize, usize> {
         let (mut low, mut high) = (0, self.len());
         while low < high {
             let middle = low + (high - low) / 2;
-            let (candidate, value) = self.entry(middle);
+            let (candidate, _) = self.entry(middle);
             match candidate.cmp(key.as_bytes()) {
-                std::cmp::Ordering::Equal => return Some((middle, value)),
+                std::cmp::Ordering::Equal => return Ok(middle),
                 std::cmp::Ordering::Less => low = middle + 1,
                 std::cmp::Ordering::Greater => high = middle,
             }
         }
-        None
+        Err(low)
+    }
+
+    /// Returns the key of the entry at `index`, which must be below `len`.
+    pub(crate) fn key_at(&self, index: usize) -> &str {
+        // Both constructors have checked that keys are UTF-8.
+        std::str::from_utf8(self.entry(index).0).unwrap_or_default()
+    }
+
+    /// Returns the same entries with one of them set or, without a value, removed. What stays the same is copied as a
+    /// whole.
+    ///
+    /// # Errors
+    ///
+    /// If the key is empty or longer than [`MAX_KEY_BYTES`], or the whole is larger than 4 GiB.
+    pub(crate) fn with(&self, key: &str, value: Option<&[u8]>) -> Result<Self, RecordError> {
+        check_key(key.as_bytes())?;
+        let count = self.len();
+        // The entries before and after this one.
+        let (before, after) = match self.search(key) {
+            Ok(index) => (index, index + 1),
+            Err(index) => (index, index),
+        };
+        let new_count = before + usize::from(value.is_some()) + (count - after);
+        if new_count == 0 {
+            return Ok(Self::default());
+        }
+        let too_large = |_| RecordError::new("it is larger than 4 GiB");
+        let (ends, data) = self.0.get(COUNT_BYTES..).unwrap_or_default().split_at(count * OFFSET_BYTES);
+        let start_of = |index: usize| if index == 0 { 0 } else { self.end_of(index - 1) };
+        let (start, rest) = (start_of(before), start_of(after));
+        let end = start + value.map_or(0, |value| KEY_LENGTH_BYTES + key.len() + value.len());
+        let length = COUNT_BYTES + new_count * OFFSET_BYTES + end + (data.len() - rest);
+        u32::try_from(length).map_err(too_large)?;
+        let mut bytes = Vec::with_capacity(length);
+        bytes.extend_from_slice(&u32::try_from(new_count).map_err(too_large)?.to_le_bytes());
+        bytes.extend_from_slice(&ends[..before * OFFSET_BYTES]);
+        if value.is_some() {
+            bytes.extend_from_slice(&u32::try_from(end).map_err(too_large)?.to_le_bytes());
+        }
+        for index in after..count {
+            let moved = self.end_of(index) - rest + end;
+            bytes.extend_from_slice(&u32::try_from(moved).map_err(too_large)?.to_le_bytes());
+        }
+        bytes.extend_from_slice(&data[..start]);
+        if let Some(value) = value {
+            bytes.push(u8::try_from(key.len()).map_err(too_large)?);
+            bytes.extend_from_slice(key.as_bytes());
+            bytes.extend_from_slice(value);
+        }
+        bytes.extend_from_slice(&data[rest..]);
+        Ok(Self(bytes.into_boxed_slice()))
     }
 
     /// Iterates over keys and encoded values, sorted by key.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &[u8])> + Clone {
-        (0..self.len()).map(|index| {
-            let (key, value) = self.entry(index);
-            // Both constructors have checked that keys are UTF-8.
-            (std::str::from_utf8(key).unwrap_or_default(), value)
-        })
+        (0..self.len()).map(|index| (self.key_at(index), self.entry(index).1))
     }
 
     /// The number of entries.
@@ -136,11 +214,15 @@ impl Entries {
     /// Returns the key and value of the entry at `index`, which must be below `len`. The constructors have checked
     /// every offset.
     fn entry(&self, index: usize) -> (&[u8], &[u8]) {
-        let end_of = |index: usize| read_u32(&self.0, COUNT_BYTES + index * OFFSET_BYTES).unwrap_or(0);
-        let start = if index == 0 { 0 } else { end_of(index - 1) };
+        let start = if index == 0 { 0 } else { self.end_of(index - 1) };
         let data = &self.0[COUNT_BYTES + self.len() * OFFSET_BYTES..];
-        let (length, rest) = (usize::from(data[start]), &data[start + KEY_LENGTH_BYTES..end_of(index)]);
+        let (length, rest) = (usize::from(data[start]), &data[start + KEY_LENGTH_BYTES..self.end_of(index)]);
         rest.split_at(length)
+    }
+
+    /// Returns where the entry at `index` ends, counted from the first entry's first byte.
+    fn end_of(&self, index: usize) -> usize {
+        read_u32(&self.0, COUNT_BYTES + index * OFFSET_BYTES).unwrap_or(0)
     }
 }
 
@@ -228,6 +310,19 @@ mod tests {
         assert!(Entries::from_sorted([(long.as_str(), &b"1"[..])].into_iter()).is_err());
     }
 
+    #[test]
+    fn miscounted_entries_are_refused() {
+        let pairs = [("a", &b"12"[..]), ("b", &b"3"[..])];
+        let from = |count, length| Entries::from_counted(pairs.into_iter(), count, length);
+        assert_eq!(from(2, 5).unwrap(), Entries::from_sorted(pairs.into_iter()).unwrap());
+        for (count, length) in [(0, 0), (0, 5), (1, 5), (1, 3), (2, 4), (2, 6), (3, 5), (3, 0)] {
+            assert_eq!(from(count, length), Err(MISCOUNTED), "{count}, {length}");
+        }
+        let none = |count, length| Entries::from_counted(std::iter::empty(), count, length);
+        assert_eq!(none(0, 0), Ok(Entries::default()));
+        assert_eq!(none(1, 0), Err(MISCOUNTED));
+    }
+
     proptest! {
         #[test]
         fn behaves_like_a_sorted_map(map: BTreeMap<String, Vec<u8>>, probe: String) {
@@ -246,6 +341,22 @@ mod tests {
             prop_assert_eq!(&Entries::from_bytes(entries.as_bytes()).unwrap(), &entries);
             let sizes = map.iter().map(|(key, value)| key.len() + value.len()).sum();
             prop_assert_eq!(Entries::encoded_len(map.len(), sizes), entries.as_bytes().len());
+        }
+
+        /// The bytes are those of all entries written anew.
+        #[test]
+        fn with_one_set_or_removed_they_are_as_if_written_anew(
+            map in proptest::collection::btree_map("[a-e]{1,2}", proptest::collection::vec(any::<u8>(), 0..8), 0..8),
+            key in "[a-e]{1,2}",
+            value: Option<Vec<u8>>,
+        ) {
+            let changed = entries(&map).with(&key, value.as_deref()).unwrap();
+            let mut map = map;
+            match value {
+                Some(value) => drop(map.insert(key, value)),
+                None => drop(map.remove(&key)),
+            }
+            prop_assert_eq!(changed, entries(&map));
         }
 
         #[test]

@@ -193,7 +193,12 @@ impl Record {
     /// When the absolute limit is reached.
     #[must_use]
     pub fn absolute_limit(&self) -> SystemTime {
-        self.lifetime.absolute_limit(self.created_at())
+        clock::from_millis(self.limit_millis())
+    }
+
+    /// [`absolute_limit`](Self::absolute_limit) in milliseconds since the Unix epoch.
+    pub(crate) fn limit_millis(&self) -> u64 {
+        self.lifetime.limit_millis(self.created_millis)
     }
 
     /// [`expires_at`](Self::expires_at) in milliseconds since the Unix epoch.
@@ -204,7 +209,7 @@ impl Record {
     /// When the session expires if it is used at this time and not again.
     #[must_use]
     pub fn expires_at(&self, used_at: SystemTime) -> SystemTime {
-        self.lifetime.expires_at(self.created_at(), used_at)
+        clock::from_millis(self.expiry_millis(clock::to_millis(used_at)))
     }
 }
 

@@ -14,7 +14,7 @@ impl Record {
     /// When a renewal gave the session its current token, in milliseconds since the Unix epoch. Returns `None` if the
     /// token is from the session's creation or login.
     pub(crate) fn renewed_millis(&self) -> Option<u64> {
-        let bytes = self.entries().get(RENEWED)?;
+        let bytes = self.entries().reserved(RENEWED)?;
         bytes.try_into().ok().map(u64::from_le_bytes)
     }
 }

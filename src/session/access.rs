@@ -1,7 +1,5 @@
 //! Reading and changing the entries of a session.
 
-use std::sync::Arc;
-
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
@@ -105,9 +103,8 @@ impl Session {
         check(key)?;
         let codec = &self.request.settings().codec;
         let failed = |error| Error::entry(ErrorKind::Encode, key, Some(type_name)).because(error);
-        let bytes = codec.encode(&value).map_err(failed)?;
+        let bytes = codec.encode_shared(&value).map_err(failed)?;
         verifier.map_or(Ok(()), |verify| verify(codec, &bytes)).map_err(failed)?;
-        let bytes: Arc<[u8]> = bytes.into();
         let mut state = self.request.state();
         state.require_writable()?;
         // If a closure is in the log, running it again may leave another value, so the change is needed.

@@ -79,7 +79,11 @@ pub(super) async fn update(context: &Context, work: &mut Work, live: &Live) -> R
     let now = context.clock.now();
     let record = Arc::new(work.record(context, Some(&live.stored.record), now).await?);
     let mut usage = live.usage(&record, now);
-    let version = match context.store.update(&id, &record, expected, usage).await {
+    let answer = match work.refused.take().filter(|refused| refused.is_about(live)) {
+        Some(refused) => Ok(refused.answer),
+        None => context.store.update(&id, &record, expected, usage).await,
+    };
+    let version = match answer {
         Ok(Update::Updated(version)) => version,
         Ok(Update::Conflict(newer)) => return Ok(Attempt::Conflict(newer)),
         Ok(Update::Gone) => return Ok(Attempt::Gone),
@@ -181,13 +185,13 @@ fn tombstone(
         .map_err(|error| Error::request(ErrorKind::Entropy).because(error))
 }
 
-fn draw(context: &Context) -> Result<(SessionToken, SessionId, TokenCheck)> {
+pub(super) fn draw(context: &Context) -> Result<(SessionToken, SessionId, TokenCheck)> {
     let token = SessionToken::generate().map_err(|error| Error::request(ErrorKind::Entropy).because(error))?;
     let (id, check) = context.identify(&token);
     Ok((token, id, check))
 }
 
-fn written(
+pub(super) fn written(
     id: SessionId,
     record: Arc<Record>,
     version: Version,

@@ -112,7 +112,7 @@ impl fmt::Debug for Change {
 /// Those of closures, and [`Conflict`](ErrorKind::Conflict) if another request has changed an entry that this one has
 /// read and changes.
 pub(crate) fn replay(base: Option<Arc<Record>>, changes: &[Change]) -> Result<Draft> {
-    if let Some(key) = conflict(base.as_ref(), changes) {
+    if let Some(key) = conflict(base.as_ref(), changes.iter()) {
         return Err(Error::entry(ErrorKind::Conflict, key, None));
     }
     let mut draft = Draft::new(base);
@@ -126,17 +126,21 @@ pub(crate) fn replay(base: Option<Arc<Record>>, changes: &[Change]) -> Result<Dr
 ///
 /// Removing an entry that is already gone is not a conflict. Entries that are removed anyway, by a clear or by another
 /// owner's login, are not checked.
-pub(crate) fn conflict<'a>(base: Option<&Arc<Record>>, log: &'a [Change]) -> Option<&'a str> {
+pub(crate) fn conflict<'a>(
+    base: Option<&Arc<Record>>,
+    mut log: impl Iterator<Item = &'a Change> + Clone,
+) -> Option<&'a str> {
     let base = base?;
     let differs =
         |seen: &Arc<Record>, key: &str| !Arc::ptr_eq(seen, base) && seen.entries().get(key) != base.entries().get(key);
-    let key = log.iter().find_map(|change| match change {
+    let all = log.clone();
+    let key = log.find_map(|change| match change {
         Change::Set(key, _, Some(seen)) if differs(seen, key) => Some(&**key),
         Change::Remove(key, Some(seen)) if base.entries().get(key).is_some() && differs(seen, key) => Some(&**key),
         _ => None,
     })?;
     let mut owner = base.owner().map(Owner::name);
-    let empties = log.iter().any(|change| match change {
+    let empties = { all }.any(|change| match change {
         Change::Clear => true,
         Change::Login(name, _) => owner.replace(name).is_some_and(|before| before != name),
         Change::Owner(name, _) => {

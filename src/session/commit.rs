@@ -7,7 +7,7 @@ use tracing::{Instrument, Span};
 use super::{
     attempt::Written,
     changes::{Logged, TokenChange, replay},
-    commit_start::CommitStart,
+    commit_start::{Begun, CommitStart},
     draft::Draft,
     find::Follow,
     live::{Doomed, Live, Origin},
@@ -36,9 +36,11 @@ enum Plan {
 }
 
 impl RequestSession {
-    /// Ends the sessions that the request destroys and writes its changes. The caller must hold `committing`.
-    pub(super) async fn commit(&self) -> Result<()> {
-        let span = if span::are_wanted() { span::commit(self.state().id()) } else { Span::none() };
+    /// Ends the sessions that the request destroys and writes its changes. The caller must hold `committing`. `begun` is
+    /// what was already done of this commit.
+    pub(super) async fn commit(&self, begun: Begun) -> Result<()> {
+        let Begun { span, refused } = begun;
+        let span = span.unwrap_or_else(|| self.commit_span());
         let commit = async {
             // Boxed in pieces so that no allocation is larger than 1 KiB: larger ones are slow.
             if self.has_doomed() {
@@ -58,6 +60,7 @@ impl RequestSession {
                     Ok(())
                 }
                 Plan::Write(mut work, start) => {
+                    work.refused = refused;
                     let outcome = Box::pin(write(&self.context, &mut work)).await;
                     self.finish_write(work, start, outcome)?;
                     // A `destroy` during the commit also ends the session that the commit has just written.
@@ -69,6 +72,11 @@ impl RequestSession {
             }
         };
         commit.instrument(span).await
+    }
+
+    /// Returns the span of a commit, which is disabled unless debug spans are enabled.
+    pub(super) fn commit_span(&self) -> Span {
+        if span::are_wanted() { span::commit(self.state().id()) } else { Span::none() }
     }
 
     /// Continues from what a write has stored or, if it failed, from what it has found out.
@@ -90,12 +98,12 @@ impl RequestSession {
     }
 
     /// Records what a failed write has found out.
-    fn note_failure(&self, work: Work, start: CommitStart) {
+    pub(super) fn note_failure(&self, work: Work, start: CommitStart) {
         let mut state = self.state();
         state.is_revoked = work.is_revoked;
         if state.ending.destroys == start.destroys {
-            state.failures.newer = work.newer;
-            state.failures.unsure = work.unsure.map(|unsure| (unsure, start));
+            state.failures.newer = work.newer.map(Box::new);
+            state.failures.unsure = work.unsure.map(|unsure| Box::new((unsure, start)));
         } else {
             // The request has destroyed its session in the meantime. That includes the one that this write may have
             // left.
@@ -137,6 +145,7 @@ impl RequestSession {
                 newer: None,
                 unsure: None,
                 is_revoked: false,
+                refused: None,
             };
             state.log.planned = state.log.last;
             let ended_beside = state.ending.beside.len();
@@ -191,9 +200,9 @@ impl RequestSession {
             let is_forwarded = live.is_forwarded || (token.is_some() && record.renewed_millis().is_some());
             state.adopt(Live { is_forwarded, ..live }, &start.shown);
             if let Some(token) = token {
-                let left = record.absolute_limit().duration_since(self.context.clock.now()).unwrap_or_default();
                 let is_kept = record.lifetime().cookie() == CookieLifetime::Persistent;
-                state.notes.cookie = Some((token, is_kept.then_some(left)));
+                let left = || record.absolute_limit().duration_since(self.context.clock.now()).unwrap_or_default();
+                state.notes.cookie = Some((token, is_kept.then(left)));
             }
             if state.log.changes.is_empty() {
                 drop(state);

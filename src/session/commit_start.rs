@@ -1,7 +1,18 @@
-//! What a commit began with.
+//! What a commit began with, and what it begins with if it takes over from another.
 
-use super::draft::Draft;
+use tracing::Span;
+
+use super::{draft::Draft, live::Refused};
 use crate::id::SessionId;
+
+/// A commit that was begun at once and that the ordinary commit takes over.
+#[derive(Debug, Default)]
+pub(crate) struct Begun {
+    /// The commit's span, if there is one yet.
+    pub(crate) span: Option<Span>,
+    /// The update that was made, if the store has refused it.
+    pub(crate) refused: Option<Refused>,
+}
 
 /// The state that a commit began with. Later changes are not in it.
 #[derive(Debug, Clone)]

@@ -1,11 +1,13 @@
 //! The session as one request sees it: the loaded record with the request's changes on top.
 
-use std::{collections::BTreeMap, fmt, iter::Peekable, sync::Arc};
+use std::{collections::BTreeMap, fmt, iter::Peekable, sync::Arc, time::SystemTime};
 
+use super::settings::Settings;
 use crate::{
     error::{Error, ErrorKind, Result},
+    id::TokenCheck,
     lifetime::Lifetime,
-    record::{Entries, HEAD_BYTES, OWNER_HEAD_BYTES, Owner, RENEWED, Record, is_reserved},
+    record::{Entries, HEAD_BYTES, OWNER_HEAD_BYTES, Owner, RENEWED, Record, RecordError, is_reserved},
 };
 
 /// A reference to one entry, so that it can be read with no lock held.
@@ -35,13 +37,23 @@ struct Changed {
     is_computed: bool,
 }
 
-/// The changed entries. Clones of a draft share them until one of them changes an entry.
+/// The changed entries. Most requests change one, which needs no allocation. Clones of a draft share several, until one of
+/// them changes an entry.
 #[derive(Clone, Default)]
-struct Over(Option<Arc<BTreeMap<Arc<str>, Changed>>>);
+enum Over {
+    #[default]
+    Nothing,
+    One(Arc<str>, Changed),
+    Several(Arc<BTreeMap<Arc<str>, Changed>>),
+}
 
 impl Over {
     fn get(&self, key: &str) -> Option<&Changed> {
-        self.0.as_ref()?.get(key)
+        match self {
+            Self::Nothing => None,
+            Self::One(one, changed) => (**one == *key).then_some(changed),
+            Self::Several(entries) => entries.get(key),
+        }
     }
 
     fn contains_key(&self, key: &str) -> bool {
@@ -49,11 +61,25 @@ impl Over {
     }
 
     fn insert(&mut self, key: Arc<str>, changed: Changed) {
-        Arc::make_mut(self.0.get_or_insert_default()).insert(key, changed);
+        *self = match std::mem::take(self) {
+            Self::Nothing => Self::One(key, changed),
+            Self::One(one, _) if one == key => Self::One(key, changed),
+            Self::One(one, before) => Self::Several(Arc::new(BTreeMap::from([(one, before), (key, changed)]))),
+            Self::Several(mut entries) => {
+                Arc::make_mut(&mut entries).insert(key, changed);
+                Self::Several(entries)
+            }
+        };
     }
 
     fn iter(&self) -> impl Iterator<Item = (&str, Option<&[u8]>)> + Clone {
-        self.0.iter().flat_map(|over| over.iter()).map(|(key, changed)| (&**key, changed.value.as_deref()))
+        let (one, several) = match self {
+            Self::Nothing => (None, None),
+            Self::One(key, changed) => (Some((key, changed)), None),
+            Self::Several(entries) => (None, Some(entries.iter())),
+        };
+        let all = one.into_iter().chain(several.into_iter().flatten());
+        all.map(|(key, changed)| (&**key, changed.value.as_deref()))
     }
 }
 
@@ -79,7 +105,7 @@ impl Draft {
             let entries = record.entries();
             let overhead = Entries::encoded_len(entries.len(), 0);
             let (count, bytes) = (entries.len(), entries.as_bytes().len() - overhead);
-            match entries.get(RENEWED) {
+            match entries.reserved(RENEWED) {
                 Some(value) => (count - 1, bytes - RENEWED.len() - value.len()),
                 None => (count, bytes),
             }
@@ -188,6 +214,11 @@ impl Draft {
         self.lifetime = Some(lifetime);
     }
 
+    /// Whether this request has set an owner or taken it away, even if the record's owner is the same.
+    pub(crate) fn sets_owner(&self) -> bool {
+        self.owner.is_some()
+    }
+
     /// Returns the owner that this request has set, if it has set one, whether or not it is the record's owner already.
     pub(crate) fn chosen_owner(&self) -> Option<&Arc<str>> {
         self.owner.as_ref()?.as_ref()
@@ -200,6 +231,9 @@ impl Draft {
     /// Whether the changes, taken together, make a record that differs from the base.
     pub(crate) fn is_dirty(&self) -> bool {
         let Some(base) = &self.base else { return self.count > 0 || self.owner().is_some() };
+        if matches!(self.over, Over::Nothing) && !self.hidden && self.owner.is_none() && self.lifetime.is_none() {
+            return false;
+        }
         if self.lifetime.is_some_and(|lifetime| lifetime != base.lifetime()) {
             return true;
         }
@@ -243,16 +277,60 @@ impl Draft {
     /// Encodes the entries with all changes applied. `renewed` is the time of the session's last renewal.
     pub(crate) fn entries(&self, renewed: Option<[u8; 8]>) -> Result<Entries> {
         let renewed = renewed.as_ref().map(<[u8; 8]>::as_slice);
-        if self.over.0.is_none()
+        if matches!(self.over, Over::Nothing)
             && let Some(entries) = self.base_entries()
-            && entries.get(RENEWED) == renewed
+            && entries.reserved(RENEWED) == renewed
         {
             return Ok(entries.clone());
         }
-        // Keys were checked when they were set, and `iter` yields them in order, all after the reserved key. Collected
-        // into a vector since the entries are iterated several times.
-        let pairs: Vec<_> = renewed.map(|value| (RENEWED, value)).into_iter().chain(self.iter()).collect();
-        Entries::from_sorted(pairs.iter().copied()).map_err(|error| Error::request(ErrorKind::TooLarge).because(error))
+        if let Over::One(key, changed) = &self.over
+            && let Some(entries) = self.base_entries()
+            && entries.reserved(RENEWED) == renewed
+        {
+            return entries.with(key, changed.value.as_deref()).map_err(too_large);
+        }
+        // Keys were checked when they were set, and `iter` yields them in order, all after the reserved key.
+        let (count, bytes) = match renewed {
+            Some(value) => (self.count + 1, self.bytes + RENEWED.len() + value.len()),
+            None => (self.count, self.bytes),
+        };
+        let entries = match renewed {
+            None if self.base_entries().is_none() => {
+                let set = self.over.iter().filter_map(|(key, value)| Some((key, value?)));
+                Entries::from_counted(set, count, bytes)
+            }
+            _ => Entries::from_counted(
+                renewed.map(|value| (RENEWED, value)).into_iter().chain(self.iter()),
+                count,
+                bytes,
+            ),
+        };
+        entries.map_err(too_large)
+    }
+
+    /// Builds the record to be stored, without an owner.
+    pub(super) fn record(
+        &self,
+        settings: &Settings,
+        check: TokenCheck,
+        created_at: SystemTime,
+        renewed: Option<[u8; 8]>,
+    ) -> Result<Record> {
+        let lifetime = self.lifetime().unwrap_or(settings.lifetime);
+        Ok(Record::session(check, created_at, lifetime).with_entries(self.entries(renewed)?))
+    }
+
+    /// Fails if the record is too large and has grown since `before`.
+    ///
+    /// As in `insert`, a record that is already too large may shrink. Nobody is kept from logging in: the owner's name is
+    /// not counted as growth, nor is the time of a renewal, which is not the application's.
+    pub(super) fn check_growth(&self, settings: &Settings, before: Option<&Arc<Record>>) -> Result<()> {
+        let (length, most) = (self.encoded_len(), settings.max_record_bytes);
+        if length <= most {
+            return Ok(());
+        }
+        let before = before.map_or(0, |before| Self::new(Some(Arc::clone(before))).entries_len());
+        if self.entries_len() > before { Err(Error::too_large(None, length, most)) } else { Ok(()) }
     }
 
     fn base_entries(&self) -> Option<&Entries> {
@@ -265,6 +343,10 @@ impl fmt::Debug for Draft {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.iter().map(|(key, _)| key)).finish()
     }
+}
+
+fn too_large(error: RecordError) -> Error {
+    Error::request(ErrorKind::TooLarge).because(error)
 }
 
 /// Returns the application's entries, without the crate's own.

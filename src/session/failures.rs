@@ -28,9 +28,9 @@ pub(crate) struct Failures {
     /// The number of such commits.
     pub(crate) lost_commits: u64,
     /// A move to a new token that was not answered, and what was committed with it.
-    pub(crate) unsure: Option<(Box<Unsure>, CommitStart)>,
+    pub(crate) unsure: Option<Box<(Box<Unsure>, CommitStart)>>,
     /// The stored state, if the latest commit met a conflict that it could not merge.
-    pub(crate) newer: Option<Origin>,
+    pub(crate) newer: Option<Box<Origin>>,
 }
 
 impl Failures {

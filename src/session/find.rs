@@ -116,7 +116,11 @@ impl Context {
 
     /// Loads and classifies what is stored under this id, without following tombstones.
     async fn load_one(&self, id: &SessionId, check: Option<TokenCheck>) -> Result<Classified, StoreError> {
-        match self.store.load(id).await.map_err(|error| error.during("load").on(id))? {
+        let loaded = match self.store.try_load(id) {
+            Some(loaded) => loaded,
+            None => self.store.load(id).await,
+        };
+        match loaded.map_err(|error| error.during("load").on(id))? {
             Some(stored) => self.classify(id, check, stored),
             None => {
                 self.report_absent(id).await;

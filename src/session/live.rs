@@ -12,7 +12,7 @@ use crate::{
     clock::to_millis as millis,
     id::{SessionId, SessionToken, TokenCheck},
     record::{Owner, Record},
-    store::{Stored, Usage},
+    store::{Stored, Update, Usage, Version},
 };
 
 /// What the request's cookie led to, as of the last load or commit.
@@ -84,6 +84,25 @@ pub(crate) struct Unsure {
     /// Whether reading the store's state can settle the outcome. It can't if too few replicas have confirmed the move,
     /// since a failover may still undo it.
     pub(crate) is_settled_by_reading: bool,
+}
+
+/// An update that was made at once and that the store has refused. The ordinary commit begins with the answer instead of
+/// making the update again.
+#[derive(Debug)]
+pub(crate) struct Refused {
+    pub(crate) id: SessionId,
+    /// The version that the update named.
+    pub(crate) expected: Version,
+    /// `Conflict` or `Gone`.
+    pub(crate) answer: Update,
+}
+
+impl Refused {
+    /// Whether this was an update of the session as it is here. It was not if another commit of the request has come in
+    /// between.
+    pub(super) fn is_about(&self, live: &Live) -> bool {
+        self.id == live.id && self.expected == live.stored.version
+    }
 }
 
 impl Moment {

@@ -18,11 +18,13 @@
 //! | `session` | the handle: [`Session`] |
 //! | `destroy`, `commit`, `save`, `closures` | operations on that state: end, commit, save on demand, run closures |
 //! | `request` | one request's life in order: **start reading here** |
+//! | `at_once` | the final commit without a future, over a store that answers at once |
 //! | `caller` | records whose handler is being polled |
 //! | `open`, `facts`, `expiry`, `owner`, `token`, `reload` | what handlers call on a session: see also `destroy` and `save` |
 //! | `key`, `access`, `update`, `fields`, [`Typed`] | what handlers call on its entries |
 
 mod access;
+mod at_once;
 mod attempt;
 mod caller;
 mod changes;
@@ -74,6 +76,7 @@ mod write;
 #[cfg(feature = "axum")]
 pub(crate) use self::caller::report_failed;
 pub(crate) use self::{
+    at_once::AtOnce,
     caller::{Caller, Polling},
     context::{Context, check_deadline, failed},
     due::Due,

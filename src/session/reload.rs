@@ -36,7 +36,7 @@ impl Session {
             if state.log.revision != revision {
                 return Err(Error::request(ErrorKind::UnsavedChanges));
             }
-            state.failures.newer = Some(Origin::Live(now));
+            state.failures.newer = Some(Box::new(Origin::Live(now)));
             // Changes that had no effect on the old record must not take effect on the new one.
             state.discard()
         };

@@ -8,7 +8,8 @@
 //! | the handler reads and changes it | `access`, `update`, `owner`, `token`, ... |
 //! | it may save or destroy it at once | `save`, `destroy` |
 //! | [`handler_done`](RequestSession::handler_done): what is due | here, `due` |
-//! | [`final_commit`](RequestSession::final_commit) | here, `commit`, `write`, `attempt` |
+//! | [`commit_at_once`](RequestSession::commit_at_once), over a store that answers at once | `at_once` |
+//! | [`final_commit`](RequestSession::final_commit) otherwise | here, `commit`, `write`, `attempt` |
 //! | [`take_notes`](RequestSession::take_notes): what the response's headers say | here, `middleware/headers` |
 //!
 //! A request that is dropped before it is answered ends in [`abandon`](RequestSession::abandon).
@@ -20,6 +21,7 @@ use tracing::Instrument;
 
 use super::{
     changes::{Logged, TokenChange},
+    commit_start::Begun,
     due::Due,
     failures::HeldBack,
     load::{LoadFailure, Loaded, load_tokens},
@@ -128,13 +130,14 @@ impl RequestSession {
     /// Changes that were reported as failed must not be saved now. If the handler has made more changes since, its
     /// response relies on changes that are missing, so the failure replaces it.
     fn take_back(&self, state: &mut State, saves: bool) -> (Vec<Logged>, Option<DropReason>) {
-        let has_changes = state.has_changes();
         if !saves {
+            let has_changes = state.has_changes();
             return (state.discard(), has_changes.then_some(DropReason::Response));
         }
         let Some(HeldBack { error, written_since }) = state.failures.held_back.take() else {
             return (state.take_idle_log(), None);
         };
+        let has_changes = state.has_changes();
         let failure = state.failures.for_response.take();
         let dropped = state.discard();
         state.failures.for_response = failure.or(written_since.then_some(error));
@@ -151,13 +154,20 @@ impl RequestSession {
     /// handler's response.
     ///
     /// `Gone` is not an error here: it is as if the write had come before the end of the session.
-    pub(crate) async fn final_commit(&self) -> Result<()> {
+    ///
+    /// `begun` is what a [`commit_at_once`](Self::commit_at_once) has left.
+    pub(crate) async fn final_commit(&self, begun: Begun) -> Result<()> {
         // Taken out of the state, so that it is released even if the commit panics or is dropped.
         let lease = self.state().lease.take();
-        let (outcome, is_handlers) = self.commit_or_give_up().await;
+        let (outcome, is_handlers) = self.commit_or_give_up(begun).await;
         if let Some(lease) = lease {
             Box::pin(lease.release()).await;
         }
+        self.report_final(outcome, is_handlers)
+    }
+
+    /// Reports the failure of a final commit. Returns it if it replaces the handler's response.
+    pub(super) fn report_final(&self, outcome: Result<()>, is_handlers: bool) -> Result<()> {
         let Err(error) = outcome else { return Ok(()) };
         let (id, is_revoked) = {
             let state = self.state();
@@ -177,7 +187,7 @@ impl RequestSession {
     /// Also returns whether the handler has asked for any part of the commit. If it has not, a failure does not change
     /// its response: the layer itself renews or records a first use, and the next request makes up for it. If a
     /// stream's later changes were written along with that, the stream learns of the failure when it saves.
-    async fn commit_or_give_up(&self) -> (Result<()>, bool) {
+    async fn commit_or_give_up(&self, begun: Begun) -> (Result<()>, bool) {
         let _one = self.committing.lock().await;
         let (failed, is_handlers) = {
             let mut state = self.state();
@@ -188,21 +198,27 @@ impl RequestSession {
             Some(HeldBack { error, .. }) if self.state().has_changes() => {
                 if self.has_doomed() { Box::pin(self.destroy_doomed()).await } else { Ok(false) }.and(Err(error))
             }
-            _ => self.commit().await,
+            _ => self.commit(begun).await,
         };
-        // Before the next commit can begin: a stream's waiting `save` must not write what the response reports as
-        // failed.
+        self.give_up_failed(&outcome);
+        (outcome, is_handlers)
+    }
+
+    /// Ends the phase in which a cookie can be set, and drops the changes if the final commit has failed.
+    ///
+    /// The caller must still hold `committing`: a stream's waiting `save` must not write what the response reports as
+    /// failed.
+    pub(super) fn give_up_failed(&self, outcome: &Result<()>) {
         let (dropped, has_more) = {
             let mut state = self.state();
             state.phase = Phase::Answered;
-            let Err(error) = &outcome else { return (Ok(()), is_handlers) };
+            let Err(error) = outcome else { return };
             (state.give_up(error), !state.log.changes.is_empty())
         };
         drop(dropped);
         if has_more {
             self.rebuild();
         }
-        (outcome, is_handlers)
     }
 
     /// Takes what the response must say about the session. Each part is returned once.

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::{
-    attempt::resolve_unsure, changes::Logged, failures::HeldBack, request_session::RequestSession, session::Session,
+    attempt::resolve_unsure, changes::Logged, commit_start::Begun, failures::HeldBack, request_session::RequestSession,
+    session::Session,
 };
 use crate::error::{Error, ErrorKind, Result};
 
@@ -39,7 +40,7 @@ impl RequestSession {
         let destroys = self.begin_save(own, lost_commits)?;
         let mut asked = Asked { request: self, destroys, is_over: false };
         let outcome = match self.resume_unsure().await {
-            Ok(()) => self.commit().await,
+            Ok(()) => self.commit(Begun::default()).await,
             Err(error) => Err(error),
         };
         asked.is_over = true;
@@ -88,7 +89,8 @@ impl RequestSession {
             let mut state = self.state();
             if state.response_started() { None } else { state.failures.unsure.take() }
         };
-        let Some((unsure, start)) = unsure else { return Ok(()) };
+        let Some(unsure) = unsure else { return Ok(()) };
+        let (unsure, start) = *unsure;
         match Box::pin(resolve_unsure(&self.context, unsure)).await {
             Ok(None) => Ok(()),
             Ok(moved) => {
@@ -96,7 +98,7 @@ impl RequestSession {
                 Ok(())
             }
             Err((unsure, error)) => {
-                self.state().failures.unsure = Some((unsure, start));
+                self.state().failures.unsure = Some(Box::new((unsure, start)));
                 Err(error)
             }
         }

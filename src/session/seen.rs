@@ -49,16 +49,18 @@ impl Seen {
             self.carry_one(shown, now, &key, &record);
         }
         let Some(base) = shown.base().filter(|_| before.in_base != 0) else { return };
-        for (index, (key, _)) in base.entries().iter().take(u64::BITS as usize).enumerate() {
-            if before.in_base & (1 << index) != 0 {
-                self.carry_one(shown, now, key, base);
-            }
+        let mut bits = before.in_base;
+        while bits != 0 {
+            let index = bits.trailing_zeros() as usize;
+            bits &= bits - 1;
+            self.carry_one(shown, now, base.entries().key_at(index), base);
         }
     }
 
     fn carry_one(&mut self, shown: &Draft, now: &Arc<Record>, key: &str, seen_in: &Arc<Record>) {
-        let is_as_shown = shown.get(key) == now.entries().get(key);
-        match bit(now, key).filter(|_| is_as_shown) {
+        let found = now.entries().find(key);
+        let is_as_shown = shown.get(key) == found.map(|(_, value)| value);
+        match found.and_then(|(index, _)| bit_of(index)).filter(|_| is_as_shown) {
             Some(bit) => self.in_base |= bit,
             None => self.others.push((key.into(), Arc::clone(if is_as_shown { now } else { seen_in }))),
         }
@@ -67,7 +69,10 @@ impl Seen {
 
 /// Returns the entry's bit if it is one of the first 64.
 fn bit(base: &Record, key: &str) -> Option<u64> {
-    let (index, _) = base.entries().find(key)?;
+    bit_of(base.entries().find(key)?.0)
+}
+
+fn bit_of(index: usize) -> Option<u64> {
     1u64.checked_shl(u32::try_from(index).ok()?)
 }
 

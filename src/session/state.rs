@@ -255,7 +255,7 @@ impl State {
     /// keep alive what its closures hold.
     #[must_use = "closures must be dropped with no lock held"]
     pub(crate) fn take_idle_log(&mut self) -> Vec<Logged> {
-        if self.changes_token() || self.draft.is_dirty() {
+        if self.log.changes.is_empty() || self.changes_token() || self.draft.is_dirty() {
             return Vec::new();
         }
         std::mem::take(&mut self.log.changes)
@@ -292,7 +292,7 @@ impl State {
     #[must_use = "closures must be dropped with no lock held"]
     pub(crate) fn discard(&mut self) -> Vec<Logged> {
         if let Some(newer) = self.failures.newer.take() {
-            self.origin = newer;
+            self.origin = *newer;
         }
         self.seen = Seen::default();
         self.draft = self.fresh_draft();
@@ -300,8 +300,7 @@ impl State {
         self.chosen_lifetime = self.chosen_lifetime.filter(|(number, _)| *number <= self.log.committed);
         self.failures.held_back = None;
         self.failures.for_response = None;
-        self.failures.unsure =
-            self.failures.unsure.take().filter(|(unsure, _)| unsure.token_change == TokenChange::Renew);
+        self.failures.unsure = self.failures.unsure.take().filter(|unsure| unsure.0.token_change == TokenChange::Renew);
         self.log.revision += 1;
         std::mem::take(&mut self.log.changes)
     }
@@ -321,7 +320,7 @@ impl State {
         let unopened = self.ending.unopened.drain(..).chain(self.ending.revoked.drain(..));
         self.ending.doomed.extend(unopened.map(|id| Doomed { id, live: None }));
         // An unanswered login or renewal may have moved the session, so end it there as well.
-        self.ending.doomed.extend(self.failures.unsure.take().map(|(unsure, _)| Doomed { id: unsure.to, live: None }));
+        self.ending.doomed.extend(self.failures.unsure.take().map(|unsure| Doomed { id: unsure.0.to, live: None }));
         self.ending.destroys += 1;
         self.failures.newer = None;
         self.notes.cookie = None;

@@ -7,7 +7,7 @@ use super::{
     context::Context,
     draft::Draft,
     find::{Follow, Found},
-    live::{Live, Origin, Unsure},
+    live::{Live, Origin, Refused, Unsure},
     policy::ConflictPolicy,
 };
 use crate::{
@@ -42,6 +42,8 @@ pub(crate) struct Work {
     pub(crate) unsure: Option<Box<Unsure>>,
     /// The session is revoked, possibly for a moment only.
     pub(crate) is_revoked: bool,
+    /// The update that this commit begins with, if the store has refused it already.
+    pub(crate) refused: Option<Refused>,
 }
 
 impl Work {
@@ -155,9 +157,8 @@ impl Work {
             TokenChange::Renew => base.map(|_| renewed_value(now)),
             TokenChange::Handover | TokenChange::Login => None,
         };
-        let lifetime = self.draft.lifetime().unwrap_or(context.settings.lifetime);
         let check = base.map_or(TokenCheck::from_bytes([0; 16]), |base| base.check());
-        let record = Record::session(check, created_at, lifetime).with_entries(self.draft.entries(renewed)?);
+        let record = self.draft.record(&context.settings, check, created_at, renewed)?;
         let owner = match (self.draft.chosen_owner().cloned(), base.and_then(|base| base.owner())) {
             (Some(name), owner) => {
                 match owner.filter(|owner| *owner.name() == name && self.token_change < TokenChange::Login) {
@@ -174,15 +175,8 @@ impl Work {
             // live as long.
             Box::pin(enroll(context, Arc::clone(owner.name()), &record, now)).await?;
         }
-        let record = record.with_owner(owner);
-        // As in `insert`, a record that is already too large may shrink. Nobody is kept from logging in: the owner's
-        // name is not counted as growth, nor is the time of a renewal, which is not the application's.
-        let before = base.map_or(0, |base| Draft::new(Some(Arc::clone(base))).entries_len());
-        let length = self.draft.encoded_len();
-        if length > context.settings.max_record_bytes && self.draft.entries_len() > before {
-            return Err(Error::too_large(None, length, context.settings.max_record_bytes));
-        }
-        Ok(record)
+        self.draft.check_growth(&context.settings, base)?;
+        Ok(record.with_owner(owner))
     }
 }
 

@@ -41,7 +41,7 @@ async fn make_attempts(context: &Context, work: &mut Work) -> Result<Option<Writ
             work.start_over(id)?;
             // If the handler ended it by its owner, this request knows only that it was revoked.
             work.revoked.push(id);
-        } else if let Some(key) = conflict(Some(&live.stored.record), &work.log) {
+        } else if let Some(key) = conflict(Some(&live.stored.record), work.log.iter()) {
             // Another request changed the entry after this one had read it, and an earlier `save` loaded the newer
             // record.
             return Err(Error::entry(ErrorKind::Conflict, key, None));

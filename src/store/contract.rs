@@ -26,6 +26,7 @@ use crate::{
 /// | L, C, U, T, R | `load`, `create`, `update`, `touch`, `remove` |
 /// | X | `end` |
 /// | N | `rename` |
+/// | A | `try_load`, `try_create`, `try_update` |
 /// | F | `refresh`, `tracked` |
 /// | E | `owner_epoch`, `ensure_epoch`, `renew_epoch` |
 /// | M | `metadata` |
@@ -140,6 +141,44 @@ pub trait SessionStore: Send + Sync + 'static {
     ///
     /// If the store can't remove it. The record may then live on.
     fn remove(&self, id: &SessionId) -> impl Future<Output = Result<bool, StoreError>> + Send;
+
+    /// Loads a record at once, if the store can answer without waiting; otherwise returns `None`, and the caller calls
+    /// [`load`](Self::load).
+    ///
+    /// This is for a store in this process's memory: the layer spares a boxed future for each call that is answered at
+    /// once. The provided implementation returns `None`.
+    ///
+    /// - **A1** If `try_load`, `try_create` or `try_update` answers, it has done what `load`, `create` or `update` does:
+    ///   every sentence about that method holds for it.
+    /// - **A2** If it returns `None`, it has done nothing.
+    ///
+    /// It must not block the thread, except for a moment on a lock that no call holds for long. What it can't know at once
+    /// it doesn't answer, so its error is never `OutcomeUnknown`. A wrapper that forwards it does here what it does in the
+    /// awaited method, or does not forward it: otherwise, calls would bypass the wrapper.
+    fn try_load(&self, id: &SessionId) -> Option<Result<Option<Stored>, StoreError>> {
+        let _ = id;
+        None
+    }
+
+    /// Like [`try_load`](Self::try_load), but for [`create`](Self::create). The layer calls it only if the store is
+    /// [in memory](Self::in_memory).
+    fn try_create(&self, id: &SessionId, record: &Arc<Record>, usage: Usage) -> Option<Result<Create, StoreError>> {
+        let _ = (id, record, usage);
+        None
+    }
+
+    /// Like [`try_load`](Self::try_load), but for [`update`](Self::update). The layer calls it only if the store is
+    /// [in memory](Self::in_memory).
+    fn try_update(
+        &self,
+        id: &SessionId,
+        record: &Arc<Record>,
+        expected: &Version,
+        usage: Usage,
+    ) -> Option<Result<Update, StoreError>> {
+        let _ = (id, record, expected, usage);
+        None
+    }
 
     /// Ends a session in one step, if it still has the expected version.
     ///

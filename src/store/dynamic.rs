@@ -45,7 +45,8 @@ impl fmt::Debug for DynStore {
 /// Generates the boxed counterpart of each method: in the erased trait, its implementation for every store, and the one
 /// for `DynStore`.
 macro_rules! forward {
-    ($($method:ident as $erased:ident($($argument:ident: $type:ty),*) -> $output:ty;)*) => {
+    (awaited { $($method:ident as $erased:ident($($argument:ident: $type:ty),*) -> $output:ty;)* }
+     at_once { $($at_once:ident as $erased_at_once:ident($($given:ident: $of:ty),*) -> $answer:ty;)* }) => {
         /// In a separate module, since the erased methods would clash with the contract's.
         mod erased {
             use super::*;
@@ -54,6 +55,7 @@ macro_rules! forward {
             pub(super) trait Erased: Send + Sync + 'static {
                 $(async fn $erased(&self, $($argument: $type),*) -> $output;)*
                 fn dyn_tracked(&self, id: &SessionId, version: &Version) -> Option<Tracked>;
+                $(fn $erased_at_once(&self, $($given: $of),*) -> Option<$answer>;)*
                 fn dyn_in_memory(&self) -> bool;
                 fn dyn_overwrites(&self) -> bool;
                 fn dyn_name(&self) -> &'static str;
@@ -72,6 +74,10 @@ macro_rules! forward {
                 fn dyn_tracked(&self, id: &SessionId, version: &Version) -> Option<Tracked> {
                     self.tracked(id, version)
                 }
+
+                $(fn $erased_at_once(&self, $($given: $of),*) -> Option<$answer> {
+                    self.$at_once($($given),*)
+                })*
 
                 fn dyn_in_memory(&self) -> bool {
                     self.in_memory()
@@ -114,6 +120,11 @@ macro_rules! forward {
                 (*self.0).dyn_tracked(id, version)
             }
 
+            // Without a box, since there is no future.
+            $(fn $at_once(&self, $($given: $of),*) -> Option<$answer> {
+                (*self.0).$erased_at_once($($given),*)
+            })*
+
             fn in_memory(&self) -> bool {
                 (*self.0).dyn_in_memory()
             }
@@ -146,18 +157,25 @@ macro_rules! forward {
 }
 
 forward! {
-    load as dyn_load(id: &SessionId) -> Result<Option<Stored>, StoreError>;
-    create as dyn_create(id: &SessionId, record: &Arc<Record>, usage: Usage) -> Result<Create, StoreError>;
-    update as dyn_update(id: &SessionId, record: &Arc<Record>, expected: &Version, usage: Usage) -> Result<Update, StoreError>;
-    touch as dyn_touch(id: &SessionId, usage: Usage) -> Result<Touch, StoreError>;
-    remove as dyn_remove(id: &SessionId) -> Result<bool, StoreError>;
-    end as dyn_end(id: &SessionId, expected: &Version, now: SystemTime) -> Result<End, StoreError>;
-    rename as dyn_rename(from: &SessionId, expected: &Version, tombstone: &Arc<Record>, to: &SessionId, record: &Arc<Record>, usage: Usage) -> Result<Rename, StoreError>;
-    refresh as dyn_refresh(id: &SessionId, held: &Stored) -> Result<Refresh, StoreError>;
-    owner_epoch as dyn_owner_epoch(owner: &str) -> Result<Option<Epoch>, StoreError>;
-    ensure_epoch as dyn_ensure_epoch(owner: &str, usage: Usage) -> Result<Epoch, StoreError>;
-    renew_epoch as dyn_renew_epoch(owner: &str, usage: Usage) -> Result<(), StoreError>;
-    metadata as dyn_metadata(id: &SessionId) -> Result<Option<Metadata>, StoreError>;
-    flush as dyn_flush() -> Result<(), StoreError>;
-    close as dyn_close() -> Result<(), StoreError>;
+    awaited {
+        load as dyn_load(id: &SessionId) -> Result<Option<Stored>, StoreError>;
+        create as dyn_create(id: &SessionId, record: &Arc<Record>, usage: Usage) -> Result<Create, StoreError>;
+        update as dyn_update(id: &SessionId, record: &Arc<Record>, expected: &Version, usage: Usage) -> Result<Update, StoreError>;
+        touch as dyn_touch(id: &SessionId, usage: Usage) -> Result<Touch, StoreError>;
+        remove as dyn_remove(id: &SessionId) -> Result<bool, StoreError>;
+        end as dyn_end(id: &SessionId, expected: &Version, now: SystemTime) -> Result<End, StoreError>;
+        rename as dyn_rename(from: &SessionId, expected: &Version, tombstone: &Arc<Record>, to: &SessionId, record: &Arc<Record>, usage: Usage) -> Result<Rename, StoreError>;
+        refresh as dyn_refresh(id: &SessionId, held: &Stored) -> Result<Refresh, StoreError>;
+        owner_epoch as dyn_owner_epoch(owner: &str) -> Result<Option<Epoch>, StoreError>;
+        ensure_epoch as dyn_ensure_epoch(owner: &str, usage: Usage) -> Result<Epoch, StoreError>;
+        renew_epoch as dyn_renew_epoch(owner: &str, usage: Usage) -> Result<(), StoreError>;
+        metadata as dyn_metadata(id: &SessionId) -> Result<Option<Metadata>, StoreError>;
+        flush as dyn_flush() -> Result<(), StoreError>;
+        close as dyn_close() -> Result<(), StoreError>;
+    }
+    at_once {
+        try_load as dyn_try_load(id: &SessionId) -> Result<Option<Stored>, StoreError>;
+        try_create as dyn_try_create(id: &SessionId, record: &Arc<Record>, usage: Usage) -> Result<Create, StoreError>;
+        try_update as dyn_try_update(id: &SessionId, record: &Arc<Record>, expected: &Version, usage: Usage) -> Result<Update, StoreError>;
+    }
 }

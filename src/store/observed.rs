@@ -67,6 +67,25 @@ impl<S: SessionStore> ObservedStore<S> {
         }
         answer
     }
+
+    /// Like [`call`](Self::call), but for a call that may be answered at once. If it is not, nothing is reported: the
+    /// caller then makes the awaited call, which is.
+    fn call_at_once<T>(
+        &self,
+        operation: &'static str,
+        about: About<'_>,
+        call: impl FnOnce() -> Option<Result<T, StoreError>>,
+        told: impl for<'t> FnOnce(&'t T) -> Told<'t>,
+    ) -> Option<Result<T, StoreError>> {
+        let mut started = Call { observers: &self.observers, operation, about, since: Instant::now(), is_over: false };
+        let answer = call();
+        match &answer {
+            Some(Ok(answer)) => started.over(told(answer)),
+            Some(Err(error)) => started.over(Told::outcome(Outcome::Failed(error))),
+            None => started.is_over = true,
+        }
+        answer
+    }
 }
 
 /// Wraps the store of a layer that has observers.
@@ -151,6 +170,25 @@ impl Drop for Call<'_> {
     }
 }
 
+fn loaded(stored: &Option<Stored>) -> Told<'_> {
+    Told { record: stored.as_ref().map(|stored| &stored.record), ..Told::present(stored.is_some()) }
+}
+
+fn created(create: &Create) -> Told<'_> {
+    Told::outcome(match create {
+        Create::Created(_) => Outcome::Done,
+        Create::Exists => Outcome::Exists,
+    })
+}
+
+fn updated(update: &Update) -> Told<'_> {
+    Told::outcome(match update {
+        Update::Updated(_) => Outcome::Done,
+        Update::Conflict(_) => Outcome::Conflict,
+        Update::Gone => Outcome::Absent,
+    })
+}
+
 fn done<T>(_: &T) -> Told<'_> {
     Told::outcome(Outcome::Done)
 }
@@ -161,22 +199,12 @@ fn number(length: usize) -> u64 {
 
 impl<S: SessionStore> SessionStore for ObservedStore<S> {
     async fn load(&self, id: &SessionId) -> Result<Option<Stored>, StoreError> {
-        self.call("load", About::id(id), self.inner.load(id), |stored| Told {
-            record: stored.as_ref().map(|stored| &stored.record),
-            ..Told::present(stored.is_some())
-        })
-        .await
+        self.call("load", About::id(id), self.inner.load(id), loaded).await
     }
 
     async fn create(&self, id: &SessionId, record: &Arc<Record>, usage: Usage) -> Result<Create, StoreError> {
         let call = self.inner.create(id, record, usage);
-        self.call("create", About::writing(id, record), call, |create| {
-            Told::outcome(match create {
-                Create::Created(_) => Outcome::Done,
-                Create::Exists => Outcome::Exists,
-            })
-        })
-        .await
+        self.call("create", About::writing(id, record), call, created).await
     }
 
     async fn update(
@@ -187,14 +215,27 @@ impl<S: SessionStore> SessionStore for ObservedStore<S> {
         usage: Usage,
     ) -> Result<Update, StoreError> {
         let call = self.inner.update(id, record, expected, usage);
-        self.call("update", About::writing(id, record), call, |update| {
-            Told::outcome(match update {
-                Update::Updated(_) => Outcome::Done,
-                Update::Conflict(_) => Outcome::Conflict,
-                Update::Gone => Outcome::Absent,
-            })
-        })
-        .await
+        self.call("update", About::writing(id, record), call, updated).await
+    }
+
+    fn try_load(&self, id: &SessionId) -> Option<Result<Option<Stored>, StoreError>> {
+        self.call_at_once("load", About::id(id), || self.inner.try_load(id), loaded)
+    }
+
+    fn try_create(&self, id: &SessionId, record: &Arc<Record>, usage: Usage) -> Option<Result<Create, StoreError>> {
+        let call = || self.inner.try_create(id, record, usage);
+        self.call_at_once("create", About::writing(id, record), call, created)
+    }
+
+    fn try_update(
+        &self,
+        id: &SessionId,
+        record: &Arc<Record>,
+        expected: &Version,
+        usage: Usage,
+    ) -> Option<Result<Update, StoreError>> {
+        let call = || self.inner.try_update(id, record, expected, usage);
+        self.call_at_once("update", About::writing(id, record), call, updated)
     }
 
     async fn touch(&self, id: &SessionId, usage: Usage) -> Result<Touch, StoreError> {

@@ -210,6 +210,20 @@ defects! {
         /// A remove reads the record first, and fails if it can't.
         RemoveReadsFirst,
     }
+    "A1" {
+        /// A create at once is an upsert.
+        ReplacesAtOnce,
+        /// An update at once ignores the version.
+        IgnoresVersionAtOnce,
+        /// A load at once finds what has expired.
+        LoadsExpiredAtOnce,
+    }
+    "A2" {
+        /// A create at once stores the record, and then does not answer.
+        DeclinesAfterCreate,
+        /// An update at once replaces the record, and then does not answer.
+        DeclinesAfterUpdate,
+    }
     "X1" {
         /// An end reports success but does nothing.
         ForgetsEnd,

@@ -1,27 +1,32 @@
 //! Every wrapper passes every method on, and every list of methods is whole.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc, time::SystemTime};
 
 use session_layer::{
-    CachedStore, DynStore, EncryptedStore, Event, KeyRing, ObservedStore, Secret, SessionId, SessionStore,
+    CachedStore, DynStore, EncryptedStore, Event, KeyRing, Lifetime, ObservedStore, Secret, SessionId, SessionStore,
     conformance::{
         self, Operation,
-        fault::{Bare, FaultStore},
+        fault::{Bare, Fault, FaultStore},
     },
-    store::{Cursor, Idle, Listing, Owners, Page, StoreError, Stored, Swept, Touch, Usage},
+    id::TokenCheck,
+    record::Record,
+    store::{Cursor, Idle, Listing, Owners, Page, StoreError, Stored, Swept, Touch, Usage, Version},
 };
 
-use crate::{forward::forward, reference::Reference};
+use crate::{forward::forward, reference::Reference, stores::AtOnce};
 
 /// The methods that answer with a future, as the contract writes them.
+///
+/// The methods that answer at once are not among them: whoever doesn't forward them is slower, and no less correct.
 fn methods_of_the_contract() -> BTreeSet<String> {
     let source = include_str!("../../src/store/contract.rs");
     let (_, methods) = source.split_once("pub trait SessionStore").unwrap();
     let (methods, _) = methods.split_once("\n}\n").unwrap();
     let name = |method: &str| method.split(['(', '<']).next().unwrap().to_owned();
     let core = methods.split("\n    fn ").skip(1).map(name);
+    let at_once = ["try_load", "try_create", "try_update"];
     let accessors = ["in_memory", "overwrites", "tracked", "name", "listing", "clearing", "owners", "leases"];
-    let core = core.filter(|name| !accessors.contains(&name.as_str()));
+    let core = core.filter(|name| !accessors.contains(&name.as_str()) && !at_once.contains(&name.as_str()));
     let capabilities = include_str!("../../src/store/capability.rs");
     let capabilities = capabilities.split("\npub trait ").skip(1).map(|after| after.split_once("\n}\n").unwrap().0);
     core.chain(capabilities.flat_map(|methods| methods.split("\n    async fn ").skip(1).map(name))).collect()
@@ -128,6 +133,10 @@ async fn what_is_not_passed_on_is_named() {
     }
 }
 
+fn ring() -> KeyRing {
+    KeyRing::new(Secret::from_bytes(std::array::from_fn::<u8, 32, _>(|at| (at as u8).wrapping_mul(37))).unwrap())
+}
+
 /// Answers the inner store's capabilities as they are.
 struct Lender<S>(S);
 
@@ -147,12 +156,45 @@ async fn a_wrapper_that_answers_the_inner_stores_capability_is_named() {
     assert_eq!(lender.lent, ["owners"]);
     assert!(std::panic::catch_unwind(|| lender.assert_own_capabilities()).is_err());
     conformance::forwarding(inner(), &clock, CachedStore::new).await.assert_own_capabilities();
-    let ring = || {
-        KeyRing::new(Secret::from_bytes(std::array::from_fn::<u8, 32, _>(|at| (at as u8).wrapping_mul(37))).unwrap())
-    };
     conformance::forwarding(inner(), &clock, |inner| EncryptedStore::new(inner, ring()))
         .await
         .assert_own_capabilities();
     let observe = |inner| ObservedStore::new(inner, |_: &Event<'_>| ());
     conformance::forwarding(inner(), &clock, observe).await.assert_own_capabilities();
+}
+
+/// Each of the three methods that answer at once: whether it answers.
+fn answers(store: &impl SessionStore) -> [bool; 3] {
+    let record = Record::session(TokenCheck::from_bytes([7; 16]), SystemTime::UNIX_EPOCH, Lifetime::default());
+    let (id, record) = (SessionId::for_epoch("x"), Arc::new(record));
+    let usage = Usage::at(&record, SystemTime::UNIX_EPOCH);
+    [
+        store.try_load(&id).is_some(),
+        store.try_create(&id, &record, usage).is_some(),
+        store.try_update(&id, &record, &Version::from_u64(1), usage).is_some(),
+    ]
+}
+
+/// A call that is answered at once must not bypass what a wrapper does.
+#[tokio::test]
+async fn a_wrapper_answers_at_once_only_if_it_does_its_own_work() {
+    let inner = || Reference::new(conformance::manual_clock());
+    assert_eq!(answers(&inner()), [true; 3]);
+    assert_eq!(answers(&DynStore::new(inner())), [true; 3]);
+    assert_eq!(answers(&ObservedStore::new(inner(), |_: &Event<'_>| ())), [true; 3]);
+    assert_eq!(answers(&CachedStore::new(inner())), [true; 3], "nothing is cached in front of a store in memory");
+    // `AtOnce` does not say that it is in memory.
+    assert_eq!(answers(&AtOnce(inner())), [true; 3]);
+    assert_eq!(answers(&CachedStore::new(AtOnce(inner()))), [false; 3]);
+    assert_eq!(answers(&EncryptedStore::new(inner(), ring())), [false; 3]);
+    let faults = FaultStore::new(inner());
+    assert_eq!(answers(&faults), [true; 3]);
+    assert_eq!(faults.total(), 3, "each of them is in the log");
+    faults.inject(Fault::unavailable().on(Operation::Create));
+    assert_eq!(answers(&faults), [true, false, true]);
+    faults.heal();
+    faults.lose_answer(Some(9));
+    assert_eq!(answers(&faults), [false; 3]);
+    assert_eq!(faults.total(), 5, "a call that is not answered at once is not made");
+    assert_eq!(answers(&Bare(inner())), [false; 3]);
 }

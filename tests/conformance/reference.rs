@@ -155,10 +155,14 @@ impl Reference {
         self.shared.clock.now()
     }
 
-    /// Waits once, then returns the state without the expired sessions among these ids. If `ids` is empty, removes all
-    /// expired ones.
+    /// Waits once, then does what [`live_at_once`](Self::live_at_once) does.
     async fn live(&self, ids: &[&SessionId]) -> Result<MutexGuard<'_, State>, StoreError> {
         tokio::task::yield_now().await;
+        self.live_at_once(ids)
+    }
+
+    /// Returns the state without the expired sessions among these ids. If `ids` is empty, removes all expired ones.
+    fn live_at_once(&self, ids: &[&SessionId]) -> Result<MutexGuard<'_, State>, StoreError> {
         let (mut state, now) = (self.raw(), self.now());
         if state.down || state.closed {
             return Err(StoreError::new(StoreErrorKind::Unavailable));
@@ -180,6 +184,46 @@ impl Reference {
         }
     }
 
+    fn load_from(&self, mut state: MutexGuard<'_, State>, id: &SessionId) -> Result<Option<Stored>, StoreError> {
+        let stored = Self::undamaged(state.slots.get_mut(id))?.map(|slot| slot.stored.clone());
+        let now = self.now();
+        let stored = stored.map(|stored| self.track(id, stored));
+        let stored = stored.map(|stored| match stored.record.owner().map(|owner| Arc::clone(owner.name())) {
+            Some(owner) if stored.record.is_session() => stored.with_owner_epoch(state.epoch(&owner, now)),
+            _ => stored,
+        });
+        state.answer(stored, StoreErrorKind::Unavailable)
+    }
+
+    fn create_in(
+        mut state: MutexGuard<'_, State>,
+        id: &SessionId,
+        record: &Arc<Record>,
+        usage: Usage,
+    ) -> Result<Create, StoreError> {
+        if state.slots.contains_key(id) {
+            return state.written(Create::Exists);
+        }
+        let version = state.put(id, record, usage);
+        state.written(Create::Created(version))
+    }
+
+    fn update_in(
+        mut state: MutexGuard<'_, State>,
+        id: &SessionId,
+        record: &Arc<Record>,
+        expected: &Version,
+        usage: Usage,
+    ) -> Result<Update, StoreError> {
+        // The version is stored apart from the bytes, so it can be compared even if they are damaged.
+        let updated = match state.slots.get_mut(id) {
+            None => Update::Gone,
+            Some(slot) if slot.stored.version != *expected => Update::Conflict(None),
+            Some(_) => Update::Updated(state.put(id, record, usage)),
+        };
+        state.written(updated)
+    }
+
     /// Removes the records that match, and returns how many sessions were removed and how many are left.
     async fn remove_if(&self, remove: impl Fn(&Slot, SystemTime) -> bool) -> Result<Swept, StoreError> {
         tokio::task::yield_now().await;
@@ -194,25 +238,13 @@ impl Reference {
 
 impl SessionStore for Reference {
     async fn load(&self, id: &SessionId) -> Result<Option<Stored>, StoreError> {
-        let mut state = self.live(&[id]).await?;
-        let stored = Self::undamaged(state.slots.get_mut(id))?.map(|slot| slot.stored.clone());
-        let now = self.now();
-        let stored = stored.map(|stored| self.track(id, stored));
-        let stored = stored.map(|stored| match stored.record.owner().map(|owner| Arc::clone(owner.name())) {
-            Some(owner) if stored.record.is_session() => stored.with_owner_epoch(state.epoch(&owner, now)),
-            _ => stored,
-        });
-        state.answer(stored, StoreErrorKind::Unavailable)
+        let state = self.live(&[id]).await?;
+        self.load_from(state, id)
     }
 
     async fn create(&self, id: &SessionId, record: &Arc<Record>, usage: Usage) -> Result<Create, StoreError> {
         Self::fits(record)?;
-        let mut state = self.live(&[id]).await?;
-        if state.slots.contains_key(id) {
-            return state.written(Create::Exists);
-        }
-        let version = state.put(id, record, usage);
-        state.written(Create::Created(version))
+        Self::create_in(self.live(&[id]).await?, id, record, usage)
     }
 
     async fn update(
@@ -223,14 +255,27 @@ impl SessionStore for Reference {
         usage: Usage,
     ) -> Result<Update, StoreError> {
         Self::fits(record)?;
-        let mut state = self.live(&[id]).await?;
-        // The version is stored apart from the bytes, so it can be compared even if they are damaged.
-        let updated = match state.slots.get_mut(id) {
-            None => Update::Gone,
-            Some(slot) if slot.stored.version != *expected => Update::Conflict(None),
-            Some(_) => Update::Updated(state.put(id, record, usage)),
-        };
-        state.written(updated)
+        Self::update_in(self.live(&[id]).await?, id, record, expected, usage)
+    }
+
+    fn try_load(&self, id: &SessionId) -> Option<Result<Option<Stored>, StoreError>> {
+        Some(self.live_at_once(&[id]).and_then(|state| self.load_from(state, id)))
+    }
+
+    fn try_create(&self, id: &SessionId, record: &Arc<Record>, usage: Usage) -> Option<Result<Create, StoreError>> {
+        let state = Self::fits(record).and_then(|()| self.live_at_once(&[id]));
+        Some(state.and_then(|state| Self::create_in(state, id, record, usage)))
+    }
+
+    fn try_update(
+        &self,
+        id: &SessionId,
+        record: &Arc<Record>,
+        expected: &Version,
+        usage: Usage,
+    ) -> Option<Result<Update, StoreError>> {
+        let state = Self::fits(record).and_then(|()| self.live_at_once(&[id]));
+        Some(state.and_then(|state| Self::update_in(state, id, record, expected, usage)))
     }
 
     async fn touch(&self, id: &SessionId, usage: Usage) -> Result<Touch, StoreError> {

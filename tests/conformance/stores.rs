@@ -1,14 +1,19 @@
 //! The kit over `MemoryStore`, alone and under the kit's own wrappers.
 
-use std::time::Duration;
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use session_layer::{
-    Clock, DynStore, MemoryStore, SessionId, SessionStore,
+    Clock, DynStore, Lifetime, MemoryStore, SessionId, SessionStore,
     conformance::{
         self, Harness, Operation,
         fault::{Bare, FaultStore},
     },
-    store::{Cursor, Idle, Listing, Page, StoreError, Stored, Swept},
+    id::TokenCheck,
+    record::Record,
+    store::{Create, Cursor, Idle, Listing, Page, StoreError, Stored, Swept, Update, Usage, Version},
 };
 
 use crate::{forward::forward, reference::Reference};
@@ -55,6 +60,75 @@ mod memory_under_a_fault_store {
     }
 
     session_layer::conformance::tests!(open);
+}
+
+/// Answers each call at once where the inner store does, so that the kit checks these answers for every sentence.
+pub(crate) struct AtOnce<S>(pub(crate) S);
+
+impl<S: SessionStore> SessionStore for AtOnce<S> {
+    forward!(0: touch, remove);
+
+    async fn load(&self, id: &SessionId) -> Result<Option<Stored>, StoreError> {
+        self.0.try_load(id).expect("it answers at once")
+    }
+
+    async fn create(&self, id: &SessionId, record: &Arc<Record>, usage: Usage) -> Result<Create, StoreError> {
+        self.0.try_create(id, record, usage).expect("it answers at once")
+    }
+
+    async fn update(
+        &self,
+        id: &SessionId,
+        record: &Arc<Record>,
+        expected: &Version,
+        usage: Usage,
+    ) -> Result<Update, StoreError> {
+        self.0.try_update(id, record, expected, usage).expect("it answers at once")
+    }
+
+    fn try_load(&self, id: &SessionId) -> Option<Result<Option<Stored>, StoreError>> {
+        self.0.try_load(id)
+    }
+
+    fn try_create(&self, id: &SessionId, record: &Arc<Record>, usage: Usage) -> Option<Result<Create, StoreError>> {
+        self.0.try_create(id, record, usage)
+    }
+
+    fn try_update(
+        &self,
+        id: &SessionId,
+        record: &Arc<Record>,
+        expected: &Version,
+        usage: Usage,
+    ) -> Option<Result<Update, StoreError>> {
+        self.0.try_update(id, record, expected, usage)
+    }
+}
+
+mod memory_at_once {
+    use super::*;
+
+    async fn open() -> Harness {
+        memory().await.wrap(AtOnce)
+    }
+
+    session_layer::conformance::tests!(open);
+}
+
+/// With a journal, an update may wait for it, so it does not answer at once. A load and a create do.
+#[tokio::test]
+async fn a_memory_store_with_a_journal_answers_loads_and_creates_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = MemoryStore::builder().snapshot_path(folder.path().join("sessions")).open().unwrap();
+    let record = Record::session(TokenCheck::from_bytes([7; 16]), SystemTime::now(), Lifetime::default());
+    let (id, record) = (SessionId::for_epoch("x"), Arc::new(record));
+    let usage = Usage::at(&record, SystemTime::now());
+    let Some(Ok(Create::Created(version))) = store.try_create(&id, &record, usage) else { panic!("not created") };
+    assert_eq!(store.try_load(&id).unwrap().unwrap().unwrap().version, version);
+    assert!(store.try_update(&id, &record, &version, usage).is_none());
+    assert_eq!(store.load(&id).await.unwrap().unwrap().version, version, "nothing was done");
+    store.close().await.unwrap();
+    assert!(store.try_load(&id).unwrap().is_err(), "closed is not absent");
 }
 
 /// What a wrapper does that passes `OutcomeUnknown` on, and the provided `rename` at each of its steps.

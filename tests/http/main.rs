@@ -11,6 +11,7 @@ mod forward;
 mod memcached;
 
 mod at_most_once;
+mod at_once;
 mod chains;
 mod cookies;
 mod debug;

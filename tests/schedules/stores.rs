@@ -32,6 +32,8 @@ pub(crate) enum Wrapper {
     Plain,
     Sealed,
     Cached,
+    /// Answers some of the calls at once.
+    AtOnce,
 }
 
 /// One kind of store: a base, with its own `rename` or with the provided one, and its wrappers.
@@ -62,9 +64,11 @@ enum Running {
 
 impl Kind {
     pub(crate) fn all(base: Base) -> impl Iterator<Item = Self> {
-        [Wrapper::Plain, Wrapper::Sealed, Wrapper::Cached]
+        let awaited = [Wrapper::Plain, Wrapper::Sealed, Wrapper::Cached]
             .into_iter()
-            .flat_map(move |wrapper| [false, true].map(|is_bare| Self { base, wrapper, is_bare }))
+            .flat_map(move |wrapper| [false, true].map(|is_bare| Self { base, wrapper, is_bare }));
+        let at_once = Self { base, wrapper: Wrapper::AtOnce, is_bare: false };
+        (base == Base::Memory).then_some(at_once).into_iter().chain(awaited)
     }
 }
 
@@ -116,17 +120,18 @@ impl Below {
         let plain = if kind.is_bare { DynStore::new(Bare(base.clone())) } else { base.clone() };
         let seen = match kind.wrapper {
             Wrapper::Sealed => DynStore::new(EncryptedStore::new(plain, ring())),
-            Wrapper::Plain | Wrapper::Cached => plain,
+            Wrapper::Plain | Wrapper::Cached | Wrapper::AtOnce => plain,
         };
         Self { kind, base, seen, clock, _dir: dir, _server: server }
     }
 
     /// The store that a layer uses.
     pub(crate) fn stack(&self, gates: &Arc<Gates>) -> DynStore {
-        let gated = Gated { inner: self.base.clone(), gates: Arc::clone(gates) };
+        let is_at_once = self.kind.wrapper == Wrapper::AtOnce;
+        let gated = Gated { inner: self.base.clone(), gates: Arc::clone(gates), is_at_once };
         let store = if self.kind.is_bare { DynStore::new(Bare(gated)) } else { DynStore::new(gated) };
         match self.kind.wrapper {
-            Wrapper::Plain => store,
+            Wrapper::Plain | Wrapper::AtOnce => store,
             Wrapper::Sealed => DynStore::new(EncryptedStore::new(store, ring())),
             Wrapper::Cached => {
                 let settings = CacheConfig::new().capacity(64).clock(self.clock.clone());

@@ -1,8 +1,8 @@
 //! The list of checks.
 
 use super::{
-    clear, clocks, create, dropped, end, epoch, expiry, failing, history, lease, listing, load, metadata, order,
-    owners, refresh, remove, rename, shutdown, sweep, touch, tracked, unanswered, update, usage,
+    at_once, clear, clocks, create, dropped, end, epoch, expiry, failing, history, lease, listing, load, metadata,
+    order, owners, refresh, remove, rename, shutdown, sweep, touch, tracked, unanswered, update, usage,
 };
 use crate::conformance::check::Check;
 
@@ -70,6 +70,10 @@ macro_rules! __conformance_checks {
             remove::r3_one_of_two_removes_is_true ["R3"]
             remove::r4_a_lease_is_not_waited_for ["R4"]
             remove::r4_damage_is_removed ["R4"]
+            at_once::a1_a_create_at_once_is_a_create ["A1"]
+            at_once::a1_an_update_at_once_is_an_update ["A1"]
+            at_once::a1_a_load_at_once_is_a_load ["A1"]
+            at_once::a2_no_answer_has_done_nothing ["A2"]
             end::x1_nothing_brings_it_back ["X1"]
             end::x2_a_refused_end_changes_nothing ["X2"]
             end::x3_one_of_end_and_update_wins ["X3"]

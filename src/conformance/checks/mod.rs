@@ -1,5 +1,6 @@
 //! The checks, in the order of the contract.
 
+mod at_once;
 mod clear;
 pub(super) mod clocks;
 mod create;

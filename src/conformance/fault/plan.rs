@@ -214,15 +214,19 @@ impl Injected {
         self.matched
     }
 
-    /// Counts the call if it matches, and returns what goes wrong with it. A rename concerns both its ids.
+    /// Whether the fault is about such a call, even if it does not affect this one. A rename concerns both its ids.
+    pub(super) fn concerns(&self, operation: Operation, ids: &[&SessionId]) -> bool {
+        let Fault { operations, session, .. } = &self.fault;
+        (operations.is_empty() || operations.contains(&operation))
+            && session.is_none_or(|session| ids.contains(&&session))
+    }
+
+    /// Counts the call if it matches, and returns what goes wrong with it.
     pub(super) fn strikes(&mut self, operation: Operation, ids: &[&SessionId]) -> Option<(Step, Effect)> {
-        let Fault { effect, step, operations, session, calls: (first, last), .. } = &self.fault;
-        if !operations.is_empty() && !operations.contains(&operation) {
+        if !self.concerns(operation, ids) {
             return None;
         }
-        if session.is_some_and(|session| !ids.contains(&&session)) {
-            return None;
-        }
+        let Fault { effect, step, calls: (first, last), .. } = &self.fault;
         self.matched += 1;
         (*first..=*last).contains(&self.matched).then(|| (*step, effect.clone()))
     }

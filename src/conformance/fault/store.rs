@@ -28,6 +28,9 @@ use crate::{
 /// Clones share the store, the faults and the log, so one clone goes into the layer and another stays with the test.
 /// Each method of the contract is forwarded as one call, also if the inner store uses the provided implementation of
 /// it, such as `rename`. To see its steps, use [`Bare`](super::Bare).
+///
+/// A call that the inner store answers at once ([`try_load`](SessionStore::try_load)) is logged as one of the awaited
+/// method. If a fault may concern it, it is not answered at once, and the fault strikes the awaited call.
 #[derive(Debug, Clone)]
 pub struct FaultStore<S> {
     inner: S,
@@ -165,6 +168,27 @@ impl<S> FaultStore<S> {
             .ended(answer.as_ref().map_or_else(|error| CallOutcome::Failed(error.kind()), |_| CallOutcome::Answered));
         answer
     }
+
+    /// Forwards a call that may be answered at once, unless a fault may concern it.
+    fn ask_at_once<T>(
+        &self,
+        operation: Operation,
+        id: &SessionId,
+        answer: impl FnOnce() -> Option<Result<T, StoreError>>,
+    ) -> Option<Result<T, StoreError>> {
+        let is_concerned = {
+            let State { faults, losing, .. } = &*self.state();
+            faults.iter().chain(losing.as_ref().map(|(_, lost)| lost)).any(|fault| fault.concerns(operation, &[id]))
+        };
+        if is_concerned {
+            return None;
+        }
+        let answer = answer()?;
+        // Logged only now, since a call that is not answered is no call.
+        let outcome = answer.as_ref().map_or_else(|error| CallOutcome::Failed(error.kind()), |_| CallOutcome::Answered);
+        self.state().log.push(Call { operation, id: Some(*id), outcome });
+        Some(answer)
+    }
 }
 
 /// A call under way.
@@ -286,6 +310,24 @@ impl<S: SessionStore> SessionStore for FaultStore<S> {
             }
             None => self.inner.tracked(id, version),
         }
+    }
+
+    fn try_load(&self, id: &SessionId) -> Option<Result<Option<Stored>, StoreError>> {
+        self.ask_at_once(Operation::Load, id, || self.inner.try_load(id))
+    }
+
+    fn try_create(&self, id: &SessionId, record: &Arc<Record>, usage: Usage) -> Option<Result<Create, StoreError>> {
+        self.ask_at_once(Operation::Create, id, || self.inner.try_create(id, record, usage))
+    }
+
+    fn try_update(
+        &self,
+        id: &SessionId,
+        record: &Arc<Record>,
+        expected: &Version,
+        usage: Usage,
+    ) -> Option<Result<Update, StoreError>> {
+        self.ask_at_once(Operation::Update, id, || self.inner.try_update(id, record, expected, usage))
     }
 
     fn in_memory(&self) -> bool {

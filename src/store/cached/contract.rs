@@ -54,6 +54,25 @@ impl<S: SessionStore> SessionStore for CachedStore<S> {
         self.write(id, self.inner.update(id, record, expected, usage), written).await
     }
 
+    // With a cache, a write has to keep it coherent, and a load may have to join another's: none is answered at once.
+    fn try_load(&self, id: &SessionId) -> Option<Result<Option<Stored>, StoreError>> {
+        if self.cache.is_some() { None } else { self.inner.try_load(id) }
+    }
+
+    fn try_create(&self, id: &SessionId, record: &Arc<Record>, usage: Usage) -> Option<Result<Create, StoreError>> {
+        if self.cache.is_some() { None } else { self.inner.try_create(id, record, usage) }
+    }
+
+    fn try_update(
+        &self,
+        id: &SessionId,
+        record: &Arc<Record>,
+        expected: &Version,
+        usage: Usage,
+    ) -> Option<Result<Update, StoreError>> {
+        if self.cache.is_some() { None } else { self.inner.try_update(id, record, expected, usage) }
+    }
+
     async fn touch(&self, id: &SessionId, usage: Usage) -> Result<Touch, StoreError> {
         let touched = |outcome: &Touch| match outcome {
             Touch::Touched => Change::Use(usage),

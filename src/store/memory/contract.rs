@@ -14,27 +14,35 @@ use crate::{
 
 impl SessionStore for MemoryStore {
     async fn load(&self, id: &SessionId) -> Result<Option<Stored>, StoreError> {
-        let core = self.core();
-        let now = core.now();
-        let loaded = core.table.load(id, now).map_err(|error| refused("load", error.on(id)))?;
-        tracing::trace!(target: super::events::TARGET, %id, found = loaded.is_some(), "loaded");
-        let Some(stored) = loaded else { return Ok(None) };
-        let Some(owner) = stored.record.owner().filter(|_| stored.record.is_session()) else { return Ok(Some(stored)) };
-        // The epoch is read after the record (L6).
-        let epoch =
-            core.table.load(&SessionId::for_epoch(owner.name()), now).map_err(|error| refused("load", error.on(id)))?;
-        let epoch = epoch.and_then(|epoch| provided::epoch_in(&epoch, owner.name()));
-        Ok(Some(stored.with_owner_epoch(epoch)))
+        self.load_at_once(id)
     }
 
     async fn create(&self, id: &SessionId, record: &Arc<Record>, usage: Usage) -> Result<Create, StoreError> {
+        self.create_at_once(id, record, usage)
+    }
+
+    fn try_load(&self, id: &SessionId) -> Option<Result<Option<Stored>, StoreError>> {
+        Some(self.load_at_once(id))
+    }
+
+    fn try_create(&self, id: &SessionId, record: &Arc<Record>, usage: Usage) -> Option<Result<Create, StoreError>> {
+        Some(self.create_at_once(id, record, usage))
+    }
+
+    fn try_update(
+        &self,
+        id: &SessionId,
+        record: &Arc<Record>,
+        expected: &Version,
+        usage: Usage,
+    ) -> Option<Result<Update, StoreError>> {
         let core = self.core();
-        let outcome = self.settle("create", id, core.table.create(id, record, usage, core.now())).await?;
-        match outcome {
-            Create::Created(_) => tracing::debug!(target: super::events::TARGET, %id, "created"),
-            Create::Exists => tracing::info!(target: super::events::TARGET, %id, "not created: the id is taken"),
+        if core.table.shared.journal.is_some() {
+            // An update that changes the owner or shortens the session's life waits for the journal.
+            return None;
         }
-        Ok(outcome)
+        let done = core.table.update(id, record, expected, usage, core.now());
+        Some(self.report("update", id, done).map(|(outcome, _)| logged(id, outcome)))
     }
 
     async fn update(
@@ -46,13 +54,7 @@ impl SessionStore for MemoryStore {
     ) -> Result<Update, StoreError> {
         let core = self.core();
         let done = core.table.update(id, record, expected, usage, core.now());
-        let outcome = self.settle("update", id, done).await?;
-        match outcome {
-            Update::Updated(_) => tracing::debug!(target: super::events::TARGET, %id, "updated"),
-            Update::Conflict(_) => tracing::info!(target: super::events::TARGET, %id, "not updated: another version"),
-            Update::Gone => tracing::info!(target: super::events::TARGET, %id, "not updated: gone"),
-        }
-        Ok(outcome)
+        Ok(logged(id, self.settle("update", id, done).await?))
     }
 
     async fn touch(&self, id: &SessionId, usage: Usage) -> Result<Touch, StoreError> {
@@ -161,4 +163,41 @@ impl SessionStore for MemoryStore {
     async fn close(&self) -> Result<(), StoreError> {
         self.close_once().await
     }
+}
+
+impl MemoryStore {
+    fn load_at_once(&self, id: &SessionId) -> Result<Option<Stored>, StoreError> {
+        let core = self.core();
+        let now = core.now();
+        let loaded = core.table.load(id, now).map_err(|error| refused("load", error.on(id)))?;
+        tracing::trace!(target: super::events::TARGET, %id, found = loaded.is_some(), "loaded");
+        let Some(stored) = loaded else { return Ok(None) };
+        let Some(owner) = stored.record.owner().filter(|_| stored.record.is_session()) else { return Ok(Some(stored)) };
+        // The epoch is read after the record (L6).
+        let epoch =
+            core.table.load(&SessionId::for_epoch(owner.name()), now).map_err(|error| refused("load", error.on(id)))?;
+        let epoch = epoch.and_then(|epoch| provided::epoch_in(&epoch, owner.name()));
+        Ok(Some(stored.with_owner_epoch(epoch)))
+    }
+
+    /// A create needs no line in the journal, so it never waits.
+    fn create_at_once(&self, id: &SessionId, record: &Arc<Record>, usage: Usage) -> Result<Create, StoreError> {
+        let core = self.core();
+        let (outcome, _) = self.report("create", id, core.table.create(id, record, usage, core.now()))?;
+        match outcome {
+            Create::Created(_) => tracing::debug!(target: super::events::TARGET, %id, "created"),
+            Create::Exists => tracing::info!(target: super::events::TARGET, %id, "not created: the id is taken"),
+        }
+        Ok(outcome)
+    }
+}
+
+/// Logs the outcome of an update.
+fn logged(id: &SessionId, outcome: Update) -> Update {
+    match outcome {
+        Update::Updated(_) => tracing::debug!(target: super::events::TARGET, %id, "updated"),
+        Update::Conflict(_) => tracing::info!(target: super::events::TARGET, %id, "not updated: another version"),
+        Update::Gone => tracing::info!(target: super::events::TARGET, %id, "not updated: gone"),
+    }
+    outcome
 }

@@ -11,7 +11,6 @@ use super::{
     wheel::Wheel,
 };
 use crate::{
-    clock,
     id::SessionId,
     record::Record,
     store::{Stored, Usage, id_hash::IdHash, slot_rings::SlotRings},
@@ -303,5 +302,5 @@ impl Shard {
 
 /// The last use and the expiry in milliseconds, the latter capped by the record's absolute limit.
 fn millis(record: &Record, usage: Usage) -> (u64, u64) {
-    (clock::to_millis(usage.used_at), clock::to_millis(usage.expires_at.min(record.absolute_limit())))
+    (usage.used_millis(), usage.expires_millis().min(record.limit_millis()))
 }

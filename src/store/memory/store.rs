@@ -2,7 +2,9 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use super::{background::Background, core::Core, departed::tell_expired, restore::Restored, table::Done};
+use super::{
+    background::Background, core::Core, departed::tell_expired, journal::Ticket, restore::Restored, table::Done,
+};
 use crate::{id::SessionId, store::StoreError};
 
 /// A store in this process's memory: bounded, with proactive expiry, and with optional snapshots. Clones share one
@@ -148,15 +150,26 @@ impl MemoryStore {
         id: &SessionId,
         done: Result<Done<T>, StoreError>,
     ) -> Result<T, StoreError> {
-        let named = |error: StoreError| refused(operation, error.on(id));
-        let Done { outcome, ticket, evicted, expired } = done.map_err(named)?;
-        evicted.report(&self.handle.core.observers);
-        tell_expired(&self.handle.core.observers, expired.as_deref());
-        drop(expired);
+        let (outcome, ticket) = self.report(operation, id, done)?;
         if ticket.is_some() {
-            self.handle.core.written(ticket).await.map_err(named)?;
+            let written = self.handle.core.written(ticket).await;
+            written.map_err(|error| refused(operation, error.on(id)))?;
         }
         Ok(outcome)
+    }
+
+    /// Reports what a call evicted or found expired. Returns the outcome, and the journal's line that must be written
+    /// before it is returned.
+    pub(super) fn report<T>(
+        &self,
+        operation: &'static str,
+        id: &SessionId,
+        done: Result<Done<T>, StoreError>,
+    ) -> Result<(T, Option<Ticket>), StoreError> {
+        let Done { outcome, ticket, evicted, expired } = done.map_err(|error| refused(operation, error.on(id)))?;
+        evicted.report(&self.handle.core.observers);
+        tell_expired(&self.handle.core.observers, expired.as_deref());
+        Ok((outcome, ticket))
     }
 
     /// Returns what was restored when the store was opened.

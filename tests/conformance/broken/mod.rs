@@ -1,5 +1,6 @@
 //! Stores that are broken on purpose, each in one way: one file for each method or capability.
 
+mod at_once;
 mod create;
 mod end;
 mod epoch;
@@ -177,6 +178,24 @@ impl SessionStore for Broken {
         usage: Usage,
     ) -> Result<Update, StoreError> {
         self.broken_update(id, record, expected, usage).await
+    }
+
+    fn try_load(&self, id: &SessionId) -> Option<Result<Option<Stored>, StoreError>> {
+        self.broken_load_at_once(id)
+    }
+
+    fn try_create(&self, id: &SessionId, record: &Arc<Record>, usage: Usage) -> Option<Result<Create, StoreError>> {
+        self.broken_create_at_once(id, record, usage)
+    }
+
+    fn try_update(
+        &self,
+        id: &SessionId,
+        record: &Arc<Record>,
+        expected: &Version,
+        usage: Usage,
+    ) -> Option<Result<Update, StoreError>> {
+        self.broken_update_at_once(id, record, expected, usage)
     }
 
     async fn touch(&self, id: &SessionId, usage: Usage) -> Result<Touch, StoreError> {

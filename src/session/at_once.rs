@@ -5,7 +5,13 @@
 //! second attempt. Whatever else a commit may have to do is left to the ordinary one (`commit`), before anything was
 //! changed. Where both do the same, they do it by the same functions.
 
-use std::{sync::Arc, time::SystemTime};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::SystemTime,
+};
 
 use super::{
     attempt::{draw, written},
@@ -58,13 +64,19 @@ enum Made {
     Left(Option<Refused>),
 }
 
+/// Notes that the store doesn't answer such a call at once.
+fn declined(calls: &AtomicBool) -> Made {
+    calls.store(true, Ordering::Relaxed);
+    Made::Left(None)
+}
+
 impl RequestSession {
     /// Makes the final commit without waiting, if the store can and there is nothing unusual about it.
     ///
     /// The request may be dropped before or after, but not meanwhile: unlike the ordinary commit, this one is never
     /// interrupted.
     pub(crate) fn commit_at_once(&self) -> AtOnce {
-        // A store that is not in memory would decline, after the record was built in vain.
+        // A store that is not in memory would decline.
         if !self.context.store.in_memory() || self.is_exclusive {
             return AtOnce::Left(Begun::default());
         }
@@ -74,7 +86,9 @@ impl RequestSession {
         let outcome = match span.in_scope(|| self.make(write, start)) {
             Made::Written => Ok(()),
             Made::Failed(error) => Err(error),
-            Made::Left(refused) => return AtOnce::Left(Begun { span: Some(span), refused }),
+            Made::Left(refused) => {
+                return AtOnce::Left(Begun { span: Some(span), refused, is_handlers: Some(is_handlers) });
+            }
         };
         drop(span);
         self.give_up_failed(&outcome);
@@ -93,7 +107,8 @@ impl RequestSession {
                     written(id, record, version, usage, now, Some(token))
                 }
                 // The ordinary commit draws another token.
-                Some(Ok(Create::Exists)) | None => return Made::Left(None),
+                Some(Ok(Create::Exists)) => return Made::Left(None),
+                None => return declined(&context.declined.creates),
                 Some(Err(error)) => return self.failed_at_once(failed("create", &id)(error)),
             },
             Of::Stored { expected, is_forwarded } => match store.try_update(&id, &record, &expected, usage) {
@@ -103,12 +118,9 @@ impl RequestSession {
                     written.live.is_forwarded = is_forwarded;
                     written
                 }
-                // The ordinary commit merges, or finds out where the session is now.
-                Some(Ok(answer @ (Update::Conflict(_) | Update::Gone))) => {
-                    return Made::Left(Some(Refused { id, expected, answer }));
-                }
-                None => return Made::Left(None),
-                Some(Err(error)) => return self.failed_at_once(failed("update", &id)(error)),
+                // The ordinary commit merges, finds out where the session is now, or fails.
+                Some(answer) => return Made::Left(Some(Refused { id, expected, answer })),
+                None => return declined(&context.declined.updates),
             },
         };
         self.adopt_written(Some(written), start);
@@ -150,7 +162,7 @@ impl RequestSession {
 
     /// Returns the call that stores a new session. A failure is left to the ordinary commit.
     fn creation(&self, state: &State) -> Option<Write> {
-        if !state.draft.is_dirty() {
+        if !state.draft.is_dirty() || self.context.declined.creates.load(Ordering::Relaxed) {
             return None;
         }
         let now = self.context.clock.now();
@@ -167,7 +179,10 @@ impl RequestSession {
             || state.is_always_saved(self.settings())
             || state.is_first_use_unrecorded(&self.context, self.context.clock.recent());
         let base = &live.stored.record;
-        if !is_due || conflict(Some(base), state.log.changes.iter().map(|logged| &logged.change)).is_some() {
+        if !is_due || self.context.declined.updates.load(Ordering::Relaxed) {
+            return None;
+        }
+        if conflict(Some(base), state.log.changes.iter().map(|logged| &logged.change)).is_some() {
             return None;
         }
         let now = self.context.clock.now();

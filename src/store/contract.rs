@@ -161,14 +161,14 @@ pub trait SessionStore: Send + Sync + 'static {
     }
 
     /// Like [`try_load`](Self::try_load), but for [`create`](Self::create). The layer calls it only if the store is
-    /// [in memory](Self::in_memory).
+    /// [in memory](Self::in_memory), and no longer once it has returned `None`.
     fn try_create(&self, id: &SessionId, record: &Arc<Record>, usage: Usage) -> Option<Result<Create, StoreError>> {
         let _ = (id, record, usage);
         None
     }
 
     /// Like [`try_load`](Self::try_load), but for [`update`](Self::update). The layer calls it only if the store is
-    /// [in memory](Self::in_memory).
+    /// [in memory](Self::in_memory), and no longer once it has returned `None`.
     fn try_update(
         &self,
         id: &SessionId,

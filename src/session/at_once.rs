@@ -5,13 +5,7 @@
 //! second attempt. Whatever else a commit may have to do is left to the ordinary one (`commit`), before anything was
 //! changed. Where both do the same, they do it by the same functions.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::SystemTime,
-};
+use std::{sync::Arc, time::SystemTime};
 
 use super::{
     attempt::{draw, written},
@@ -64,20 +58,13 @@ enum Made {
     Left(Option<Refused>),
 }
 
-/// Notes that the store doesn't answer such a call at once.
-fn declined(calls: &AtomicBool) -> Made {
-    calls.store(true, Ordering::Relaxed);
-    Made::Left(None)
-}
-
 impl RequestSession {
     /// Makes the final commit without waiting, if the store can and there is nothing unusual about it.
     ///
     /// The request may be dropped before or after, but not meanwhile: unlike the ordinary commit, this one is never
     /// interrupted.
     pub(crate) fn commit_at_once(&self) -> AtOnce {
-        // A store that is not in memory would decline.
-        if !self.context.store.in_memory() || self.is_exclusive {
+        if !self.context.store.answers_at_once() || self.is_exclusive {
             return AtOnce::Left(Begun::default());
         }
         let Ok(one) = self.committing.try_lock() else { return AtOnce::Left(Begun::default()) };
@@ -107,8 +94,7 @@ impl RequestSession {
                     written(id, record, version, usage, now, Some(token))
                 }
                 // The ordinary commit draws another token.
-                Some(Ok(Create::Exists)) => return Made::Left(None),
-                None => return declined(&context.declined.creates),
+                Some(Ok(Create::Exists)) | None => return Made::Left(None),
                 Some(Err(error)) => return self.failed_at_once(failed("create", &id)(error)),
             },
             Of::Stored { expected, is_forwarded } => match store.try_update(&id, &record, &expected, usage) {
@@ -120,7 +106,7 @@ impl RequestSession {
                 }
                 // The ordinary commit merges, finds out where the session is now, or fails.
                 Some(answer) => return Made::Left(Some(Refused { id, expected, answer })),
-                None => return declined(&context.declined.updates),
+                None => return Made::Left(None),
             },
         };
         self.adopt_written(Some(written), start);
@@ -162,7 +148,7 @@ impl RequestSession {
 
     /// Returns the call that stores a new session. A failure is left to the ordinary commit.
     fn creation(&self, state: &State) -> Option<Write> {
-        if !state.draft.is_dirty() || self.context.declined.creates.load(Ordering::Relaxed) {
+        if !state.draft.is_dirty() {
             return None;
         }
         let now = self.context.clock.now();
@@ -179,10 +165,7 @@ impl RequestSession {
             || state.is_always_saved(self.settings())
             || state.is_first_use_unrecorded(&self.context, self.context.clock.recent());
         let base = &live.stored.record;
-        if !is_due || self.context.declined.updates.load(Ordering::Relaxed) {
-            return None;
-        }
-        if conflict(Some(base), state.log.changes.iter().map(|logged| &logged.change)).is_some() {
+        if !is_due || conflict(Some(base), state.log.changes.iter().map(|logged| &logged.change)).is_some() {
             return None;
         }
         let now = self.context.clock.now();

@@ -32,22 +32,12 @@ pub(crate) struct Context {
     pub(crate) clock: Clock,
     /// Set once a layer that is nested inside another of the same cookie name was reported.
     pub(crate) nested: Arc<AtomicBool>,
-    /// What the store has declined to answer at once, and is not asked again.
-    pub(crate) declined: Arc<Declined>,
     /// The operations that continue when their callers are dropped.
     pub(crate) outliving: Outliving,
     /// The lines in which the commits of one session, and the logins and revocations of one owner, wait for each other.
     writers: Arc<Lines>,
     /// The lines in which the requests of one session wait for its lease.
     leases: Arc<Lines>,
-}
-
-/// Whether a store has declined to answer these calls at once. Preparing such a call in vain costs more than the answer
-/// saves.
-#[derive(Debug, Default)]
-pub(crate) struct Declined {
-    pub(crate) creates: AtomicBool,
-    pub(crate) updates: AtomicBool,
 }
 
 impl Context {
@@ -58,7 +48,6 @@ impl Context {
             observers,
             clock,
             nested: Arc::default(),
-            declined: Arc::default(),
             outliving: Outliving::default(),
             writers: Arc::new(Lines::unbounded()),
             leases: Arc::new(Lines::bounded()),

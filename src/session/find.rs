@@ -45,6 +45,9 @@ pub(crate) const MOST_HOPS: usize = 8;
 /// for an hour and the grace, and the layer renews at most once a minute. The application may renew more often.
 pub(crate) const MOST_LINKS: usize = 64;
 
+/// What a store has answered to a load.
+pub(super) type Answer = Result<Option<Stored>, StoreError>;
+
 /// What is stored under an id, before tombstones are followed and the owner's epoch is compared.
 enum Classified {
     Session(Live),
@@ -62,9 +65,30 @@ impl Context {
         follow: Follow,
     ) -> Result<Found, StoreError> {
         if span::are_wanted() {
-            return Box::pin(self.find_untraced(id, check, follow).instrument(span::load(id))).await;
+            return Box::pin(self.find_untraced(id, check, follow, None).instrument(span::load(id))).await;
         }
-        self.find_untraced(id, check, follow).await
+        self.find_untraced(id, check, follow, None).await
+    }
+
+    /// Finds the session of a token without a future, if the store answers at once and the answer is all that is needed.
+    /// Otherwise returns the answer, for [`find_untraced`](Self::find_untraced).
+    pub(super) fn find_at_once(&self, id: &SessionId, check: TokenCheck) -> Result<Live, Box<Option<Answer>>> {
+        let now = self.clock.recent();
+        let is_live = |stored: &Stored| {
+            let record = &stored.record;
+            let is_owners = match record.owner() {
+                Some(owner) => stored.owner_epoch == OwnerEpoch::Present(owner.epoch()),
+                None => true,
+            };
+            record.kind() == RecordKind::Session && record.check() == check && stored.is_live(now) && is_owners
+        };
+        match self.store.try_load(id) {
+            Some(Ok(Some(stored))) if is_live(&stored) => {
+                Ok(Live { id: *id, stored, is_forwarded: false, loaded: Moment::new(now) })
+            }
+            // Boxed, since it is rare and would be moved with each session.
+            answer => Err(Box::new(answer)),
+        }
     }
 
     /// Finds a session again, where it is now. A request that came with an old token still counts as forwarded.
@@ -93,14 +117,15 @@ impl Context {
         })
     }
 
-    /// Like [`find`](Self::find), but without a span.
+    /// Like [`find`](Self::find), but without a span, and with what the store has already answered.
     pub(super) async fn find_untraced(
         &self,
         id: &SessionId,
         check: Option<TokenCheck>,
         follow: Follow,
+        answer: Option<Answer>,
     ) -> Result<Found, StoreError> {
-        let classified = self.load_one(id, check).await?;
+        let classified = self.load_one(id, check, answer).await?;
         self.resolve(id, classified, follow).await
     }
 
@@ -114,13 +139,19 @@ impl Context {
         }
     }
 
-    /// Loads and classifies what is stored under this id, without following tombstones.
-    async fn load_one(&self, id: &SessionId, check: Option<TokenCheck>) -> Result<Classified, StoreError> {
-        let loaded = match self.store.try_load(id) {
-            Some(loaded) => loaded,
+    /// Loads and classifies what is stored under this id, without following tombstones. `answer` is what the store has
+    /// already answered.
+    async fn load_one(
+        &self,
+        id: &SessionId,
+        check: Option<TokenCheck>,
+        answer: Option<Answer>,
+    ) -> Result<Classified, StoreError> {
+        let answer = match answer.or_else(|| self.store.try_load(id)) {
+            Some(answer) => answer,
             None => self.store.load(id).await,
         };
-        match loaded.map_err(|error| error.during("load").on(id))? {
+        match answer.map_err(|error| error.during("load").on(id))? {
             Some(stored) => self.classify(id, check, stored),
             None => {
                 self.report_absent(id).await;
@@ -246,7 +277,7 @@ impl Context {
             if *owner.get_or_insert(owned_by.clone()) != owned_by {
                 return superseded(false);
             }
-            match self.load_one(&to, None).await? {
+            match self.load_one(&to, None, None).await? {
                 Classified::Tombstone(grave) if grave.is_grave() => return superseded(true),
                 Classified::Tombstone(next) => tombstone = next,
                 Classified::Session(live) if live.is_owned_by(owned_by.as_ref()) => {

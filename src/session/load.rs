@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{
     context::Context,
-    find::{Follow, Found},
+    find::{Answer, Follow, Found},
     live::{Live, Origin},
     policy::DamagedPolicy,
 };
@@ -12,7 +12,7 @@ use crate::{
     cookie::Tokens,
     error::{Error, ErrorKind},
     events::{EventKind, span},
-    id::SessionId,
+    id::{SessionId, TokenCheck},
     store::{StoreError, StoreErrorKind},
 };
 
@@ -62,20 +62,64 @@ pub(crate) struct Loaded {
     rival: Option<SessionId>,
 }
 
+/// What looking up a token at once has led to.
+pub(crate) enum LoadedAtOnce {
+    /// The token's session, which is the request's.
+    Live(Live),
+    /// There is no token.
+    NoToken,
+    /// [`load_tokens`] goes on, with this if the store was asked.
+    Left(Option<Asked>),
+}
+
+/// A token's id and check, and what the store has answered if it did so at once.
+pub(crate) struct Asked {
+    id: SessionId,
+    check: TokenCheck,
+    answer: Box<Option<Answer>>,
+}
+
+/// Looks up a single token without a future, over a store that answers at once.
+pub(crate) fn load_at_once(context: &Context, tokens: &Tokens) -> LoadedAtOnce {
+    if tokens.are_several() || span::are_wanted() {
+        return LoadedAtOnce::Left(None);
+    }
+    let Some(token) = tokens.iter().next() else { return LoadedAtOnce::NoToken };
+    let (id, check) = context.identify(token);
+    match context.find_at_once(&id, check) {
+        Ok(live) => {
+            context.emit(EventKind::Loaded { id: live.id, record: &live.stored.record });
+            LoadedAtOnce::Live(live)
+        }
+        Err(answer) => LoadedAtOnce::Left(Some(Asked { id, check, answer })),
+    }
+}
+
 /// Looks up what the tokens name. If one session is live, it is the request's. Two are refused, since one of them was
-/// planted.
-pub(crate) async fn load_tokens(context: &Context, tokens: &Tokens) -> Result<Loaded, LoadFailure> {
+/// planted. `asked` is what [`load_at_once`] has left.
+pub(crate) async fn load_tokens(
+    context: &Context,
+    tokens: &Tokens,
+    asked: Option<Asked>,
+) -> Result<Loaded, LoadFailure> {
     if tokens.are_several() {
         // Boxed: hardly any request has several tokens, and unboxed, this would enlarge every handler's future.
         return Box::pin(load_several(context, tokens)).await;
     }
     let Some(token) = tokens.iter().next() else { return Ok(Loaded::NOTHING) };
-    let (id, check) = context.identify(token);
+    let is_traced = asked.is_none() && span::are_wanted();
+    let (id, check, answer) = match asked {
+        Some(Asked { id, check, answer }) => (id, check, *answer),
+        None => {
+            let (id, check) = context.identify(token);
+            (id, check, None)
+        }
+    };
     // The same as `find`, but without the space that it would take in every handler's future.
-    let found = if span::are_wanted() {
+    let found = if is_traced {
         Box::pin(context.find(&id, Some(check), Follow::Forward)).await
     } else {
-        context.find_untraced(&id, Some(check), Follow::Forward).await
+        context.find_untraced(&id, Some(check), Follow::Forward, answer).await
     };
     let mut loaded = Loaded::NOTHING;
     loaded.take(context, id, found)?;

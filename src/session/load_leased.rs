@@ -30,7 +30,7 @@ pub(crate) async fn load_leased(
     tokens: &Tokens,
 ) -> Result<(Loaded, Option<Box<RequestLease>>), LoadFailure> {
     let deadline = deadline(times.wait);
-    let mut loaded = load_tokens(context, tokens).await?;
+    let mut loaded = load_tokens(context, tokens, None).await?;
     loop {
         let Origin::Live(live) = &loaded.origin else { return Ok((loaded, None)) };
         let id = live.id;

@@ -24,7 +24,8 @@ use super::{
     commit_start::Begun,
     due::Due,
     failures::HeldBack,
-    load::{LoadFailure, Loaded, load_tokens},
+    live::Origin,
+    load::{LoadFailure, Loaded, LoadedAtOnce, load_at_once, load_tokens},
     load_leased::load_leased,
     request_session::RequestSession,
     response_notes::ResponseNotes,
@@ -53,13 +54,25 @@ impl RequestSession {
     /// Loads the session that the tokens name. This happens once per request; later calls share the result.
     async fn load_once(&self, tokens: &Tokens) -> Result<(), LoadFailure> {
         let outcome = self.loaded.get_or_init(|| async {
+            let asked = if self.is_exclusive {
+                None
+            } else {
+                match load_at_once(&self.context, tokens) {
+                    LoadedAtOnce::Live(live) => {
+                        self.state().begin(Origin::Live(live));
+                        return Ok(());
+                    }
+                    LoadedAtOnce::NoToken => return Ok(()),
+                    LoadedAtOnce::Left(asked) => asked,
+                }
+            };
             let (Loaded { origin, unopened, revoked, .. }, lease) = match self.settings().exclusive {
                 // Boxed, so that the future doesn't grow for layers without leases. No lease is taken once the response
                 // has begun, since nothing would release it.
                 Some(times) if !self.state().response_started() => {
                     Box::pin(load_leased(&self.context, times, tokens)).await?
                 }
-                _ => (load_tokens(&self.context, tokens).await?, None),
+                _ => (load_tokens(&self.context, tokens, asked).await?, None),
             };
             let mut state = self.state();
             // Nothing was changed yet, except that `destroy_now` of a lazy session may have come first. `begin` keeps

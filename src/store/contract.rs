@@ -160,15 +160,13 @@ pub trait SessionStore: Send + Sync + 'static {
         None
     }
 
-    /// Like [`try_load`](Self::try_load), but for [`create`](Self::create). The layer calls it only if the store is
-    /// [in memory](Self::in_memory), and no longer once it has returned `None`.
+    /// Like [`try_load`](Self::try_load), but for [`create`](Self::create).
     fn try_create(&self, id: &SessionId, record: &Arc<Record>, usage: Usage) -> Option<Result<Create, StoreError>> {
         let _ = (id, record, usage);
         None
     }
 
-    /// Like [`try_load`](Self::try_load), but for [`update`](Self::update). The layer calls it only if the store is
-    /// [in memory](Self::in_memory), and no longer once it has returned `None`.
+    /// Like [`try_load`](Self::try_load), but for [`update`](Self::update).
     fn try_update(
         &self,
         id: &SessionId,
@@ -299,6 +297,12 @@ pub trait SessionStore: Send + Sync + 'static {
     /// As [`update`](Self::update) and [`load`](Self::load). The sessions may then live on.
     fn renew_epoch(&self, owner: &str, usage: Usage) -> impl Future<Output = Result<(), StoreError>> + Send {
         provided::renew_epoch(self, owner, usage)
+    }
+
+    /// Whether [`try_create`](Self::try_create) and [`try_update`](Self::try_update) answer most calls. `false` by default, and
+    /// then the layer doesn't call them: to build a record for a call that is not answered costs more than it saves.
+    fn answers_at_once(&self) -> bool {
+        false
     }
 
     /// Whether this store keeps its records in this process's memory, so that a cache in front of it would only add

@@ -56,6 +56,7 @@ macro_rules! forward {
                 $(async fn $erased(&self, $($argument: $type),*) -> $output;)*
                 fn dyn_tracked(&self, id: &SessionId, version: &Version) -> Option<Tracked>;
                 $(fn $erased_at_once(&self, $($given: $of),*) -> Option<$answer>;)*
+                fn dyn_answers_at_once(&self) -> bool;
                 fn dyn_in_memory(&self) -> bool;
                 fn dyn_overwrites(&self) -> bool;
                 fn dyn_name(&self) -> &'static str;
@@ -78,6 +79,10 @@ macro_rules! forward {
                 $(fn $erased_at_once(&self, $($given: $of),*) -> Option<$answer> {
                     self.$at_once($($given),*)
                 })*
+
+                fn dyn_answers_at_once(&self) -> bool {
+                    self.answers_at_once()
+                }
 
                 fn dyn_in_memory(&self) -> bool {
                     self.in_memory()
@@ -124,6 +129,10 @@ macro_rules! forward {
             $(fn $at_once(&self, $($given: $of),*) -> Option<$answer> {
                 (*self.0).$erased_at_once($($given),*)
             })*
+
+            fn answers_at_once(&self) -> bool {
+                (*self.0).dyn_answers_at_once()
+            }
 
             fn in_memory(&self) -> bool {
                 (*self.0).dyn_in_memory()

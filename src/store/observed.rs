@@ -305,6 +305,10 @@ impl<S: SessionStore> SessionStore for ObservedStore<S> {
         self.inner.tracked(id, version)
     }
 
+    fn answers_at_once(&self) -> bool {
+        self.inner.answers_at_once()
+    }
+
     fn in_memory(&self) -> bool {
         self.inner.in_memory()
     }

@@ -25,7 +25,8 @@ fn methods_of_the_contract() -> BTreeSet<String> {
     let name = |method: &str| method.split(['(', '<']).next().unwrap().to_owned();
     let core = methods.split("\n    fn ").skip(1).map(name);
     let at_once = ["try_load", "try_create", "try_update"];
-    let accessors = ["in_memory", "overwrites", "tracked", "name", "listing", "clearing", "owners", "leases"];
+    let accessors =
+        ["answers_at_once", "in_memory", "overwrites", "tracked", "name", "listing", "clearing", "owners", "leases"];
     let core = core.filter(|name| !accessors.contains(&name.as_str()) && !at_once.contains(&name.as_str()));
     let capabilities = include_str!("../../src/store/capability.rs");
     let capabilities = capabilities.split("\npub trait ").skip(1).map(|after| after.split_once("\n}\n").unwrap().0);
@@ -179,15 +180,25 @@ fn answers(store: &impl SessionStore) -> [bool; 3] {
 #[tokio::test]
 async fn a_wrapper_answers_at_once_only_if_it_does_its_own_work() {
     let inner = || Reference::new(conformance::manual_clock());
-    assert_eq!(answers(&inner()), [true; 3]);
-    assert_eq!(answers(&DynStore::new(inner())), [true; 3]);
-    assert_eq!(answers(&ObservedStore::new(inner(), |_: &Event<'_>| ())), [true; 3]);
-    assert_eq!(answers(&CachedStore::new(inner())), [true; 3], "nothing is cached in front of a store in memory");
-    // `AtOnce` does not say that it is in memory.
-    assert_eq!(answers(&AtOnce(inner())), [true; 3]);
-    assert_eq!(answers(&CachedStore::new(AtOnce(inner()))), [false; 3]);
-    assert_eq!(answers(&EncryptedStore::new(inner(), ring())), [false; 3]);
-    let faults = FaultStore::new(inner());
+    let all = |store: &dyn Fn() -> DynStore, expected| {
+        assert_eq!(answers(&store()), [expected; 3]);
+        assert_eq!(store().answers_at_once(), expected);
+    };
+    all(&|| DynStore::new(inner()), true);
+    all(&|| DynStore::new(ObservedStore::new(inner(), |_: &Event<'_>| ())), true);
+    all(&|| DynStore::new(EncryptedStore::new(inner(), ring())), true);
+    all(&|| DynStore::new(FaultStore::new(inner())), true);
+    all(&|| DynStore::new(Bare(inner())), false);
+    all(&|| DynStore::new(EncryptedStore::new(Bare(inner()), ring())), false);
+    // Nothing is cached in front of a store in memory. `AtOnce` does not say that it is one.
+    all(&|| DynStore::new(CachedStore::new(inner())), true);
+    all(&|| DynStore::new(AtOnce(inner())), true);
+    all(&|| DynStore::new(CachedStore::new(AtOnce(inner()))), false);
+}
+
+#[tokio::test]
+async fn a_fault_store_logs_what_it_answers_at_once_and_leaves_what_a_fault_concerns() {
+    let faults = FaultStore::new(Reference::new(conformance::manual_clock()));
     assert_eq!(answers(&faults), [true; 3]);
     assert_eq!(faults.total(), 3, "each of them is in the log");
     faults.inject(Fault::unavailable().on(Operation::Create));
@@ -196,5 +207,4 @@ async fn a_wrapper_answers_at_once_only_if_it_does_its_own_work() {
     faults.lose_answer(Some(9));
     assert_eq!(answers(&faults), [false; 3]);
     assert_eq!(faults.total(), 5, "a call that is not answered at once is not made");
-    assert_eq!(answers(&Bare(inner())), [false; 3]);
 }

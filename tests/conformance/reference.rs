@@ -327,6 +327,10 @@ impl SessionStore for Reference {
         self.track(id, stored).tracked
     }
 
+    fn answers_at_once(&self) -> bool {
+        true
+    }
+
     fn in_memory(&self) -> bool {
         true
     }

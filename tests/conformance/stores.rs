@@ -12,7 +12,7 @@ use session_layer::{
         fault::{Bare, FaultStore},
     },
     id::TokenCheck,
-    record::Record,
+    record::{Epoch, Owner, Record},
     store::{Create, Cursor, Idle, Listing, Page, StoreError, Stored, Swept, Update, Usage, Version},
 };
 
@@ -86,6 +86,10 @@ impl<S: SessionStore> SessionStore for AtOnce<S> {
         self.0.try_update(id, record, expected, usage).expect("it answers at once")
     }
 
+    fn answers_at_once(&self) -> bool {
+        true
+    }
+
     fn try_load(&self, id: &SessionId) -> Option<Result<Option<Stored>, StoreError>> {
         self.0.try_load(id)
     }
@@ -115,9 +119,10 @@ mod memory_at_once {
     session_layer::conformance::tests!(open);
 }
 
-/// With a journal, an update may wait for it, so it does not answer at once. A load and a create do.
+/// With a journal, an update that changes the owner or shortens the session's life waits for it, so it is not answered at
+/// once.
 #[tokio::test]
-async fn a_memory_store_with_a_journal_answers_loads_and_creates_at_once() {
+async fn a_memory_store_answers_at_once_unless_its_journal_must_note_the_call() {
     let folder = tempfile::tempdir().unwrap();
     let store = MemoryStore::builder().snapshot_path(folder.path().join("sessions")).open().unwrap();
     let record = Record::session(TokenCheck::from_bytes([7; 16]), SystemTime::now(), Lifetime::default());
@@ -125,8 +130,25 @@ async fn a_memory_store_with_a_journal_answers_loads_and_creates_at_once() {
     let usage = Usage::at(&record, SystemTime::now());
     let Some(Ok(Create::Created(version))) = store.try_create(&id, &record, usage) else { panic!("not created") };
     assert_eq!(store.try_load(&id).unwrap().unwrap().unwrap().version, version);
-    assert!(store.try_update(&id, &record, &version, usage).is_none());
-    assert_eq!(store.load(&id).await.unwrap().unwrap().version, version, "nothing was done");
+    let Some(Ok(Update::Updated(version))) = store.try_update(&id, &record, &version, usage) else {
+        panic!("not updated")
+    };
+    let shorter = Usage { expires_at: usage.expires_at - Duration::from_secs(2), ..usage };
+    let owned = Record::clone(&record).with_owner(Some(Owner::new("ada", Epoch::from_u64(1)).unwrap()));
+    for (record, usage) in [(&record, shorter), (&Arc::new(owned), usage)] {
+        assert!(store.try_update(&id, record, &version, usage).is_none());
+        let stored = store.load(&id).await.unwrap().unwrap();
+        assert_eq!(stored.version, version, "nothing was done");
+        assert!(stored.expires_at > shorter.expires_at && stored.record.owner().is_none());
+    }
+    let Update::Updated(updated) = store.update(&id, &record, &version, shorter).await.unwrap() else {
+        panic!("not updated")
+    };
+    assert!(matches!(store.try_update(&id, &record, &version, usage), Some(Ok(Update::Conflict(_)))));
+    assert!(
+        matches!(store.try_update(&id, &record, &updated, usage), Some(Ok(Update::Updated(_)))),
+        "it may be longer"
+    );
     store.close().await.unwrap();
     assert!(store.try_load(&id).unwrap().is_err(), "closed is not absent");
 }

@@ -124,7 +124,7 @@ impl SessionStore for Hooked {
         Some(self.run_hook().and_then(|()| self.inner.try_update(id, record, expected, usage).unwrap()))
     }
 
-    fn in_memory(&self) -> bool {
+    fn answers_at_once(&self) -> bool {
         true
     }
 }
@@ -370,10 +370,6 @@ async fn the_calls_are_the_same_as_those_of_a_store_that_waits() {
 
     impl SessionStore for Awaited {
         crate::forward::forward!(0: load, create, update, touch, remove);
-
-        fn in_memory(&self) -> bool {
-            true
-        }
     }
 
     let run = async |over: &dyn Fn(FaultStore<MemoryStore>) -> DynStore| {

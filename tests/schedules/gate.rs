@@ -310,7 +310,7 @@ impl SessionStore for Gated {
         self.at_once(call, || self.inner.try_update(id, record, expected, usage))
     }
 
-    fn in_memory(&self) -> bool {
+    fn answers_at_once(&self) -> bool {
         self.is_at_once
     }
 

@@ -330,6 +330,10 @@ impl<S: SessionStore> SessionStore for FaultStore<S> {
         self.ask_at_once(Operation::Update, id, || self.inner.try_update(id, record, expected, usage))
     }
 
+    fn answers_at_once(&self) -> bool {
+        self.inner.answers_at_once()
+    }
+
     fn in_memory(&self) -> bool {
         self.pose.map_or_else(|| self.inner.in_memory(), |(_, in_memory)| in_memory)
     }

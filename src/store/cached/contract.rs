@@ -131,6 +131,10 @@ impl<S: SessionStore> SessionStore for CachedStore<S> {
         self.inner.tracked(id, version)
     }
 
+    fn answers_at_once(&self) -> bool {
+        self.cache.is_none() && self.inner.answers_at_once()
+    }
+
     fn in_memory(&self) -> bool {
         self.inner.in_memory()
     }

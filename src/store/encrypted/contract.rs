@@ -37,6 +37,47 @@ impl<S: SessionStore> SessionStore for EncryptedStore<S> {
         })
     }
 
+    fn try_load(&self, id: &SessionId) -> Option<Result<Option<Stored>, StoreError>> {
+        match self.inner.try_load(id)? {
+            Ok(Some(stored)) => self.open_at_once(id, stored, "load").map(|opened| opened.map(Some)),
+            Ok(None) => Some(Ok(None)),
+            Err(error) => Some(Err(error)),
+        }
+    }
+
+    fn try_create(&self, id: &SessionId, record: &Arc<Record>, usage: Usage) -> Option<Result<Create, StoreError>> {
+        if !self.inner.answers_at_once() {
+            return None;
+        }
+        match self.seal(id, record, "create") {
+            Ok(sealed) => self.inner.try_create(id, &sealed, usage),
+            Err(error) => Some(Err(error)),
+        }
+    }
+
+    fn try_update(
+        &self,
+        id: &SessionId,
+        record: &Arc<Record>,
+        expected: &Version,
+        usage: Usage,
+    ) -> Option<Result<Update, StoreError>> {
+        if !self.inner.answers_at_once() {
+            return None;
+        }
+        let sealed = match self.seal(id, record, "update") {
+            Ok(sealed) => sealed,
+            Err(error) => return Some(Err(error)),
+        };
+        Some(match self.inner.try_update(id, &sealed, expected, usage)? {
+            Ok(Update::Conflict(stored)) => {
+                let opened = stored.and_then(|stored| self.open_at_once(id, stored, "update"));
+                Ok(Update::Conflict(opened.and_then(Result::ok)))
+            }
+            outcome => outcome,
+        })
+    }
+
     async fn touch(&self, id: &SessionId, usage: Usage) -> Result<Touch, StoreError> {
         self.inner.touch(id, usage).await
     }
@@ -105,6 +146,10 @@ impl<S: SessionStore> SessionStore for EncryptedStore<S> {
 
     fn tracked(&self, id: &SessionId, version: &Version) -> Option<Tracked> {
         self.inner.tracked(id, version)
+    }
+
+    fn answers_at_once(&self) -> bool {
+        self.inner.answers_at_once()
     }
 
     fn in_memory(&self) -> bool {

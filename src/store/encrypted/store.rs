@@ -6,7 +6,7 @@ use super::{SealError, seal};
 use crate::{
     events::{EventKind, Observer, Observers},
     id::SessionId,
-    keyring::KeyRing,
+    keyring::{KeyRing, RingKey},
     record::{Entries, Owner, Record, RecordKind},
     store::{OwnerEpoch, SessionStore, StoreError, StoreErrorKind, Stored, Usage},
 };
@@ -158,11 +158,45 @@ impl<S: SessionStore> EncryptedStore<S> {
         stored: Stored,
         operation: &'static str,
     ) -> Result<Stored, StoreError> {
+        let (opened, foreign) = self.unseal(id, stored, operation)?;
+        match foreign {
+            Some(key) => {
+                let record = self.rehash_owner(opened.record, |name| seal::owner_hash(key, name)).await?;
+                Ok(Stored { record, ..opened })
+            }
+            None => Ok(opened),
+        }
+    }
+
+    /// Like [`open`](Self::open), but returns `None` if the inner store has to be asked for the owner's epochs.
+    pub(super) fn open_at_once(
+        &self,
+        id: &SessionId,
+        stored: Stored,
+        operation: &'static str,
+    ) -> Option<Result<Stored, StoreError>> {
+        match self.unseal(id, stored, operation) {
+            Ok((_, Some(_))) => None,
+            Ok((opened, None)) => Some(Ok(opened)),
+            Err(error) => Some(Err(error)),
+        }
+    }
+
+    /// Opens a record. Also returns the key under which the inner store knows its owner, if that is not the writing one.
+    fn unseal(
+        &self,
+        id: &SessionId,
+        stored: Stored,
+        operation: &'static str,
+    ) -> Result<(Stored, Option<&RingKey>), StoreError> {
+        let without_entries = |stored: Stored| {
+            let record = Record::clone(&stored.record).with_entries(Entries::default()).with_owner(None);
+            Stored::new(Arc::new(record), stored.version, stored.usage()).with_tracked(stored.tracked)
+        };
         if stored.record.is_grave() {
             // An inner store that uses the provided `end` writes the grave unsealed. It says that the session has
             // ended, as the record's absence would, and nothing else in it counts.
-            let record = Record::clone(&stored.record).with_entries(Entries::default()).with_owner(None);
-            return Ok(Stored::new(Arc::new(record), stored.version, stored.usage()).with_tracked(stored.tracked));
+            return Ok((without_entries(stored), None));
         }
         let opened = match seal::open(&self.ring, id, &stored.record) {
             Ok(opened) => opened,
@@ -170,22 +204,18 @@ impl<S: SessionStore> EncryptedStore<S> {
                 // Its key was retired. The tombstone still says "superseded", like one that leads nowhere. If it were
                 // an error, a logout would remove it and then report that the session had ended.
                 self.refused(id, error, operation);
-                let record = Record::clone(&stored.record).with_entries(Entries::default()).with_owner(None);
-                return Ok(Stored::new(Arc::new(record), stored.version, stored.usage()).with_tracked(stored.tracked));
+                return Ok((without_entries(stored), None));
             }
             Err(error) => return Err(self.refused(id, error, operation)),
         };
         // Under another key, the inner store has the owner under another name.
         let owner_epoch = if opened.foreign.is_none() { stored.owner_epoch } else { OwnerEpoch::NotAsked };
-        let record = match opened.foreign.and_then(|id| self.ring.key(id)) {
-            Some(key) if opened.record.is_session() && opened.record.owner().is_some() => {
-                self.rehash_owner(opened.record, |name| seal::owner_hash(key, name)).await?
-            }
-            _ => opened.record,
-        };
-        Ok(Stored::new(record, stored.version, stored.usage())
+        let is_owned = opened.record.is_session() && opened.record.owner().is_some();
+        let foreign = opened.foreign.filter(|_| is_owned).and_then(|id| self.ring.key(id));
+        let opened = Stored::new(opened.record, stored.version, stored.usage())
             .with_owner_epoch(owner_epoch)
-            .with_tracked(stored.tracked))
+            .with_tracked(stored.tracked);
+        Ok((opened, foreign))
     }
 
     /// Opens the record that a conflict carries. Returns `None` if it can't be opened: the caller then loads it and

@@ -37,11 +37,8 @@ impl SessionStore for MemoryStore {
         usage: Usage,
     ) -> Option<Result<Update, StoreError>> {
         let core = self.core();
-        if core.table.shared.journal.is_some() {
-            // An update that changes the owner or shortens the session's life waits for the journal.
-            return None;
-        }
-        let done = core.table.update(id, record, expected, usage, core.now());
+        // With a journal, an update that changes the owner or shortens the session's life waits for it.
+        let done = core.table.update_unless_noted(id, record, expected, usage, core.now(), true).transpose()?;
         Some(self.report("update", id, done).map(|(outcome, _)| logged(id, outcome)))
     }
 
@@ -125,6 +122,10 @@ impl SessionStore for MemoryStore {
         self.settle("renew_epoch", &id, core.table.renew_epoch(&id, &record, usage, core.now())).await?;
         tracing::debug!(target: super::events::TARGET, %id, "epoch renewed");
         Ok(())
+    }
+
+    fn answers_at_once(&self) -> bool {
+        true
     }
 
     fn in_memory(&self) -> bool {

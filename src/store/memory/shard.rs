@@ -301,6 +301,6 @@ impl Shard {
 }
 
 /// The last use and the expiry in milliseconds, the latter capped by the record's absolute limit.
-fn millis(record: &Record, usage: Usage) -> (u64, u64) {
+pub(super) fn millis(record: &Record, usage: Usage) -> (u64, u64) {
     (usage.used_millis(), usage.expires_millis().min(record.limit_millis()))
 }

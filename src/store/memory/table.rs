@@ -9,7 +9,7 @@ use super::{
     lease::Lease,
     occupancy::{Bounds, Occupancy},
     owners::Owners,
-    shard::{Fate, Shard, Shared, Totals},
+    shard::{self, Fate, Shard, Shared, Totals},
     slot::{self, Slot},
     sync::{Apart, AtomicU64, Mutex, MutexGuard, Ordering, lock},
 };
@@ -211,26 +211,53 @@ impl Table {
         usage: Usage,
         now: u64,
     ) -> Answer<Update> {
+        let Some(done) = self.update_unless_noted(id, record, expected, usage, now, false)? else {
+            unreachable!("only a call that must not wait for the journal is left undone");
+        };
+        Ok(done)
+    }
+
+    /// Like [`update`](Self::update), but returns `None` and does nothing if the journal would have to note the update and
+    /// `is_left` is set.
+    pub(super) fn update_unless_noted(
+        &self,
+        id: &SessionId,
+        record: &Arc<Record>,
+        expected: &Version,
+        usage: Usage,
+        now: u64,
+        is_left: bool,
+    ) -> Result<Option<Done<Update>>, StoreError> {
         self.fits(record)?;
         let (old, version, ticket) = {
             let mut shard = self.shard(id)?;
-            let Some(slot) = shard.find_live(id, now) else { return Ok(Done::new(Update::Gone)) };
+            let Some(slot) = shard.find_live(id, now) else { return Ok(Some(Done::new(Update::Gone))) };
             let held = shard.slot(slot);
             if expected.to_u64() != Some(held.version) {
-                return Ok(Done::new(Update::Conflict(Some(held.stored()))));
+                return Ok(Some(Done::new(Update::Conflict(Some(held.stored())))));
             }
-            let (old_version, old_expiry) = (held.version, held.expires_at);
+            let old_version = held.version;
+            let not_after = self.not_after(held, record, usage);
+            if is_left && not_after.is_some() {
+                return Ok(None);
+            }
             let (old, version) = shard.replace(&self.shared, slot, record, usage, now);
-            let ticket = match shard.slot(slot).expires_at {
-                _ if is_ended_by(&old, record) => self.note(id, old_version, 0),
-                expiry if expiry.saturating_add(SHORTER_MILLIS) < old_expiry => self.note(id, old_version, expiry),
-                _ => None,
-            };
-            (old, version, ticket)
+            (old, version, not_after.and_then(|not_after| self.note(id, old_version, not_after)))
         };
         drop(old);
         let evicted = self.make_room(id);
-        Ok(Done { evicted, ..Done::new(Update::Updated(Version::from_u64(version))) }.when(ticket))
+        Ok(Some(Done { evicted, ..Done::new(Update::Updated(Version::from_u64(version))) }.when(ticket)))
+    }
+
+    /// Returns until when the state in this slot may be restored if it is replaced by this record, or `None` if the journal
+    /// need not note that.
+    fn not_after(&self, held: &Slot, record: &Record, usage: Usage) -> Option<u64> {
+        self.shared.journal.as_ref()?;
+        if is_ended_by(&held.record, record) {
+            return Some(0);
+        }
+        let (_, expiry) = shard::millis(record, usage);
+        (expiry.saturating_add(SHORTER_MILLIS) < held.expires_at).then_some(expiry)
     }
 
     pub(super) fn touch(&self, id: &SessionId, usage: Usage, now: u64) -> Answer<Touch> {

@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
+    id::SessionId,
     store::{Create, Cursor, DynStore, Holder, Idle, SessionStore, StoreError, Stored, Usage, Version, require},
 };
 
@@ -30,6 +31,8 @@ pub struct Forwarding {
     pub in_memory: bool,
     /// Whether [`overwrites`](SessionStore::overwrites) is forwarded.
     pub overwrites: bool,
+    /// Whether [`tracked`](SessionStore::tracked) is forwarded.
+    pub tracked: bool,
     /// Whether [`name`](SessionStore::name) is forwarded.
     pub name: bool,
 }
@@ -41,14 +44,15 @@ impl Forwarding {
     ///
     /// # Panics
     ///
-    /// If another method is missing or swallows an error, or `in_memory` or `overwrites` is not forwarded.
+    /// If another method is missing or swallows an error, or `in_memory`, `overwrites` or `tracked` is not forwarded.
     #[track_caller]
     pub fn assert_all_but(&self, itself: &[Operation]) {
         let left_out = |operations: &[Operation]| -> Vec<Operation> {
             operations.iter().copied().filter(|operation| !itself.contains(operation)).collect()
         };
         let rest = Self { missing: left_out(&self.missing), swallowed: left_out(&self.swallowed), ..self.clone() };
-        let passed_on = rest.missing.is_empty() && rest.swallowed.is_empty() && rest.in_memory && rest.overwrites;
+        let all_answers = rest.in_memory && rest.overwrites && rest.tracked;
+        let passed_on = rest.missing.is_empty() && rest.swallowed.is_empty() && all_answers;
         assert!(passed_on, "{rest}");
     }
 
@@ -77,11 +81,12 @@ impl fmt::Display for Forwarding {
         write!(
             f,
             "methods that are not forwarded: [{}]; errors that are swallowed: [{}]; in_memory is {}; \
-             overwrites is {}; name is {}",
+             overwrites is {}; tracked is {}; name is {}",
             list(&self.missing),
             list(&self.swallowed),
             not(self.in_memory),
             not(self.overwrites),
+            not(self.tracked),
             not(self.name)
         )
     }
@@ -117,7 +122,10 @@ where
         let inner = FaultStore::new(inner.clone()).posing_as_overwriting(answer);
         wrap(inner).overwrites() == answer
     });
-    let name = wrap(FaultStore::new(inner.clone()).posing_as("forwarded", false)).name() == "forwarded";
+    let posing = wrap(FaultStore::new(inner.clone()).posing_as("forwarded", false));
+    let name = posing.name() == "forwarded";
+    let tracked = posing.tracked(&SessionId::for_epoch("forwarded"), &Version::from_u64(1));
+    let tracked = tracked.is_some_and(|tracked| tracked.is_current());
     let wrapper = wrap(FaultStore::new(inner.clone()));
     let inside = std::any::type_name::<FaultStore<DynStore>>();
     let lent = [
@@ -127,7 +135,8 @@ where
         ("leases", wrapper.leases().map(|leases| leases.implementor())),
     ];
     let lent = lent.into_iter().filter(|(_, of)| *of == Some(inside)).map(|(name, _)| name).collect();
-    let mut forwarding = Forwarding { missing: Vec::new(), swallowed: Vec::new(), lent, in_memory, overwrites, name };
+    let (missing, swallowed) = (Vec::new(), Vec::new());
+    let mut forwarding = Forwarding { missing, swallowed, lent, in_memory, overwrites, tracked, name };
     // Last, because little works after them.
     let last = [Operation::Clear, Operation::Close];
     let operations = Operation::all().filter(|operation| !last.contains(operation)).chain(last);

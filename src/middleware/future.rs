@@ -38,6 +38,8 @@ pin_project! {
         Handler { #[pin] future: F },
         // `output` is the handler's answer.
         Commit { future: Pin<Box<dyn Future<Output = SessionResult<()>> + Send>>, output: Option<T> },
+        // The handler's future was dropped, as before a commit that waits.
+        CommitAtOnce,
     }
 }
 
@@ -93,6 +95,7 @@ where
                             this.stage.set(Stage::Commit { future, output: Some(output) });
                         }
                         Due::Commit { runs_on } => {
+                            this.stage.set(Stage::CommitAtOnce);
                             let begun = match handle.request.commit_at_once() {
                                 AtOnce::Over(outcome) => {
                                     return Poll::Ready(this.in_flight.committed(
@@ -121,6 +124,7 @@ where
                     let Some(output) = output.take() else { panic!("polled after completion") };
                     return Poll::Ready(this.in_flight.committed(&outcome, output, this.error_response));
                 }
+                StageProjection::CommitAtOnce => panic!("polled after completion"),
             }
         }
     }
@@ -173,7 +177,7 @@ impl<F, T, R> fmt::Debug for ResponseFuture<F, T, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let stage = match &self.stage {
             Stage::Handler { .. } => "handler",
-            Stage::Commit { .. } => "commit",
+            Stage::Commit { .. } | Stage::CommitAtOnce => "commit",
         };
         f.debug_struct("ResponseFuture").field("stage", &stage).finish_non_exhaustive()
     }

@@ -73,7 +73,9 @@ impl RequestSession {
         let outcome = match span.in_scope(|| self.make(write, start)) {
             Made::Written => Ok(()),
             Made::Failed(error) => Err(error),
-            Made::Left(refused) => return AtOnce::Left(Begun { span: Some(span), refused }),
+            Made::Left(refused) => {
+                return AtOnce::Left(Begun { span: Some(span), refused, is_handlers: Some(is_handlers) });
+            }
         };
         drop(span);
         self.give_up_failed(&outcome);
@@ -102,12 +104,9 @@ impl RequestSession {
                     written.live.is_forwarded = is_forwarded;
                     written
                 }
-                // The ordinary commit merges, or finds out where the session is now.
-                Some(Ok(answer @ (Update::Conflict(_) | Update::Gone))) => {
-                    return Made::Left(Some(Refused { id, expected, answer }));
-                }
+                // The ordinary commit merges, finds out where the session is now, or fails.
+                Some(answer) => return Made::Left(Some(Refused { id, expected, answer })),
                 None => return Made::Left(None),
-                Some(Err(error)) => return self.failed_at_once(failed("update", &id)(error)),
             },
         };
         self.adopt_written(Some(written), start);

@@ -80,7 +80,7 @@ pub(super) async fn update(context: &Context, work: &mut Work, live: &Live) -> R
     let record = Arc::new(work.record(context, Some(&live.stored.record), now).await?);
     let mut usage = live.usage(&record, now);
     let answer = match work.refused.take().filter(|refused| refused.is_about(live)) {
-        Some(refused) => Ok(refused.answer),
+        Some(refused) => refused.answer,
         None => context.store.update(&id, &record, expected, usage).await,
     };
     let version = match answer {

@@ -39,7 +39,7 @@ impl RequestSession {
     /// Ends the sessions that the request destroys and writes its changes. The caller must hold `committing`. `begun` is
     /// what was already done of this commit.
     pub(super) async fn commit(&self, begun: Begun) -> Result<()> {
-        let Begun { span, refused } = begun;
+        let Begun { span, refused, .. } = begun;
         let span = span.unwrap_or_else(|| self.commit_span());
         let commit = async {
             // Boxed in pieces so that no allocation is larger than 1 KiB: larger ones are slow.

@@ -12,6 +12,8 @@ pub(crate) struct Begun {
     pub(crate) span: Option<Span>,
     /// The update that was made, if the store has refused it.
     pub(crate) refused: Option<Refused>,
+    /// Whether the handler has asked for any part of the commit, if that was found out already.
+    pub(crate) is_handlers: Option<bool>,
 }
 
 /// The state that a commit began with. Later changes are not in it.

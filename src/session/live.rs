@@ -12,7 +12,7 @@ use crate::{
     clock::to_millis as millis,
     id::{SessionId, SessionToken, TokenCheck},
     record::{Owner, Record},
-    store::{Stored, Update, Usage, Version},
+    store::{StoreError, Stored, Update, Usage, Version},
 };
 
 /// What the request's cookie led to, as of the last load or commit.
@@ -86,15 +86,15 @@ pub(crate) struct Unsure {
     pub(crate) is_settled_by_reading: bool,
 }
 
-/// An update that was made at once and that the store has refused. The ordinary commit begins with the answer instead of
+/// An update that was made at once and that the store has refused, or failed to make. The ordinary commit begins with the answer instead of
 /// making the update again.
 #[derive(Debug)]
 pub(crate) struct Refused {
     pub(crate) id: SessionId,
     /// The version that the update named.
     pub(crate) expected: Version,
-    /// `Conflict` or `Gone`.
-    pub(crate) answer: Update,
+    /// `Conflict`, `Gone` or an error.
+    pub(crate) answer: Result<Update, StoreError>,
 }
 
 impl Refused {

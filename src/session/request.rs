@@ -205,7 +205,8 @@ impl RequestSession {
         let (failed, is_handlers) = {
             let mut state = self.state();
             // A `save` that was running when the handler answered may have failed since.
-            (state.failures.held_back.take(), state.has_work_of_the_handler(self.settings()))
+            let is_handlers = begun.is_handlers.unwrap_or_else(|| state.has_work_of_the_handler(self.settings()));
+            (state.failures.held_back.take(), is_handlers)
         };
         let outcome = match failed {
             Some(HeldBack { error, .. }) if self.state().has_changes() => {

@@ -3,8 +3,8 @@
 use std::{sync::Arc, time::SystemTime};
 
 use super::{
-    Clearing, Create, End, Leases, Listing, Metadata, Owners, Refresh, Rename, StoreError, Stored, Touch, Update,
-    Usage, Version, provided,
+    Clearing, Create, End, Leases, Listing, Metadata, Owners, Refresh, Rename, StoreError, Stored, Touch, Tracked,
+    Update, Usage, Version, provided,
 };
 use crate::{
     id::SessionId,
@@ -27,7 +27,7 @@ use crate::{
 /// | X | `end` |
 /// | N | `rename` |
 /// | A | `try_load`, `try_create`, `try_update` |
-/// | F | `refresh` |
+/// | F | `refresh`, `tracked` |
 /// | E | `owner_epoch`, `ensure_epoch`, `renew_epoch` |
 /// | M | `metadata` |
 /// | D | `flush`, `close` |
@@ -250,6 +250,16 @@ pub trait SessionStore: Send + Sync + 'static {
     /// As [`load`](Self::load).
     fn refresh(&self, id: &SessionId, held: &Stored) -> impl Future<Output = Result<Refresh, StoreError>> + Send {
         provided::refresh(self, id, held)
+    }
+
+    /// Returns what tells whether this version, which this store has just written, is still the stored one. A cache asks
+    /// for it when a create, an update or a rename has returned the version. `None` by default, and if the store doesn't
+    /// know; then a cache validates the record at the next load.
+    ///
+    /// - **F2** As for a loaded record (**L7**), it stops being current when the record changes.
+    fn tracked(&self, id: &SessionId, version: &Version) -> Option<Tracked> {
+        let _ = (id, version);
+        None
     }
 
     /// Returns an owner's current epoch, or `None` if the owner has none. Every session of the owner is revoked then.

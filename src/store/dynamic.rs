@@ -5,7 +5,7 @@ use std::{any::Any, fmt, sync::Arc, time::SystemTime};
 use self::erased::Erased;
 use super::{
     Clearing, Create, End, Leases, Listing, Metadata, Owners, Refresh, Rename, SessionStore, StoreError, Stored, Touch,
-    Update, Usage, Version,
+    Tracked, Update, Usage, Version,
 };
 use crate::{
     id::SessionId,
@@ -54,6 +54,7 @@ macro_rules! forward {
             #[async_trait::async_trait]
             pub(super) trait Erased: Send + Sync + 'static {
                 $(async fn $erased(&self, $($argument: $type),*) -> $output;)*
+                fn dyn_tracked(&self, id: &SessionId, version: &Version) -> Option<Tracked>;
                 $(fn $erased_at_once(&self, $($given: $of),*) -> Option<$answer>;)*
                 fn dyn_answers_at_once(&self) -> bool;
                 fn dyn_in_memory(&self) -> bool;
@@ -70,6 +71,10 @@ macro_rules! forward {
                 $(async fn $erased(&self, $($argument: $type),*) -> $output {
                     self.$method($($argument),*).await
                 })*
+
+                fn dyn_tracked(&self, id: &SessionId, version: &Version) -> Option<Tracked> {
+                    self.tracked(id, version)
+                }
 
                 $(fn $erased_at_once(&self, $($given: $of),*) -> Option<$answer> {
                     self.$at_once($($given),*)
@@ -115,6 +120,10 @@ macro_rules! forward {
             $(async fn $method(&self, $($argument: $type),*) -> $output {
                 (*self.0).$erased($($argument),*).await
             })*
+
+            fn tracked(&self, id: &SessionId, version: &Version) -> Option<Tracked> {
+                (*self.0).dyn_tracked(id, version)
+            }
 
             // Without a box, since there is no future.
             $(fn $at_once(&self, $($given: $of),*) -> Option<$answer> {

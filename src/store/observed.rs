@@ -14,7 +14,7 @@ use crate::{
     record::{Epoch, Record},
     store::{
         Acquire, Clearing, Create, Cursor, DynStore, End, Holder, Idle, Leases, ListedSession, Listing, Metadata,
-        Owners, Page, Refresh, Rename, SessionStore, StoreError, Stored, Swept, Touch, Update, Usage, Version,
+        Owners, Page, Refresh, Rename, SessionStore, StoreError, Stored, Swept, Touch, Tracked, Update, Usage, Version,
         own_capabilities, require,
     },
 };
@@ -299,6 +299,10 @@ impl<S: SessionStore> SessionStore for ObservedStore<S> {
 
     async fn renew_epoch(&self, owner: &str, usage: Usage) -> Result<(), StoreError> {
         self.call("renew_epoch", About::ALL, self.inner.renew_epoch(owner, usage), done).await
+    }
+
+    fn tracked(&self, id: &SessionId, version: &Version) -> Option<Tracked> {
+        self.inner.tracked(id, version)
     }
 
     fn answers_at_once(&self) -> bool {

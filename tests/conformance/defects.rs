@@ -134,6 +134,10 @@ defects! {
         /// A loaded record stays current, even if it changes.
         TrackedForever,
     }
+    "F2" {
+        /// A version that the store has written stays current, even if it changes.
+        WrittenIsTrackedForever,
+    }
     "C1" {
         /// Create is an upsert.
         CreateReplaces,

@@ -25,7 +25,8 @@ fn methods_of_the_contract() -> BTreeSet<String> {
     let name = |method: &str| method.split(['(', '<']).next().unwrap().to_owned();
     let core = methods.split("\n    fn ").skip(1).map(name);
     let at_once = ["try_load", "try_create", "try_update"];
-    let accessors = ["answers_at_once", "in_memory", "overwrites", "name", "listing", "clearing", "owners", "leases"];
+    let accessors =
+        ["answers_at_once", "in_memory", "overwrites", "tracked", "name", "listing", "clearing", "owners", "leases"];
     let core = core.filter(|name| !accessors.contains(&name.as_str()) && !at_once.contains(&name.as_str()));
     let capabilities = include_str!("../../src/store/capability.rs");
     let capabilities = capabilities.split("\npub trait ").skip(1).map(|after| after.split_once("\n}\n").unwrap().0);
@@ -47,6 +48,7 @@ async fn operation_sorts_the_methods_as_the_contract_does() {
     // Over a store with the required methods only, exactly these are passed on.
     let forwarding = conformance::forwarding(bare.clone(), &clock, Bare).await;
     assert!(forwarding.in_memory && forwarding.overwrites && forwarding.name);
+    assert!(!forwarding.tracked);
     let missing: BTreeSet<_> = forwarding.missing.iter().copied().collect();
     assert_eq!(missing, Operation::PROVIDED.iter().chain(Operation::OPTIONAL).copied().collect());
     // And no capability.

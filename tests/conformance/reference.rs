@@ -322,6 +322,11 @@ impl SessionStore for Reference {
         Ok(())
     }
 
+    fn tracked(&self, id: &SessionId, version: &Version) -> Option<Tracked> {
+        let stored = self.raw().slots.get(id).map(|slot| slot.stored.clone()).filter(|it| it.version == *version)?;
+        self.track(id, stored).tracked
+    }
+
     fn answers_at_once(&self) -> bool {
         true
     }

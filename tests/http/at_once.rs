@@ -8,7 +8,7 @@ use std::sync::{
 
 use http::StatusCode;
 use session_layer::{
-    DynStore, Error, ErrorKind, MemoryStore, Session, SessionId, SessionLayer, SessionStore,
+    DynStore, Error, ErrorKind, MemoryStore, SavePolicy, Session, SessionId, SessionLayer, SessionStore,
     conformance::{
         Operation,
         fault::{CallOutcome, FaultStore},
@@ -16,9 +16,13 @@ use session_layer::{
     record::Record,
     store::{Create, StoreError, StoreErrorKind, Stored, Update, Usage, Version},
 };
+use tokio::sync::Semaphore;
 use tracing::Level;
 
 use crate::support::*;
+
+/// Enough for all calls of a test.
+const PERMITS: usize = 1_000;
 
 type Hook = Box<dyn FnOnce() -> Option<StoreErrorKind> + Send>;
 
@@ -30,14 +34,31 @@ struct Hooked {
     hook: Arc<Mutex<Option<Hook>>>,
     taken: Arc<Mutex<Option<SessionId>>>,
     awaited: Arc<AtomicUsize>,
+    at_once: Arc<AtomicUsize>,
+    /// An awaited update takes a permit of it.
+    gate: Arc<Semaphore>,
 }
 
 impl Hooked {
+    fn over(inner: FaultStore<MemoryStore>) -> Self {
+        Self {
+            inner,
+            hook: Arc::default(),
+            taken: Arc::default(),
+            awaited: Arc::default(),
+            at_once: Arc::default(),
+            gate: Arc::new(Semaphore::new(PERMITS)),
+        }
+    }
+
     fn site() -> (Self, Site) {
+        Self::site_with(SavePolicy::Changed)
+    }
+
+    fn site_with(policy: SavePolicy) -> (Self, Site) {
         let site = Site::new();
-        let inner = site.store.clone();
-        let store = Self { inner, hook: Arc::default(), taken: Arc::default(), awaited: Arc::default() };
-        let site = Site::over(store.clone(), site.store.clone(), site.clock.clone(), |builder| builder);
+        let store = Self::over(site.store.clone());
+        let site = Site::over(store.clone(), site.store.clone(), site.clock.clone(), |it| it.save_policy(policy));
         (store, site)
     }
 
@@ -75,6 +96,7 @@ impl SessionStore for Hooked {
         usage: Usage,
     ) -> Result<Update, StoreError> {
         self.awaited.fetch_add(1, Ordering::SeqCst);
+        let _permit = self.gate.acquire().await;
         self.inner.update(id, record, expected, usage).await
     }
 
@@ -87,6 +109,7 @@ impl SessionStore for Hooked {
             *taken = *id;
             return Some(Ok(Create::Exists));
         }
+        self.at_once.fetch_add(1, Ordering::SeqCst);
         Some(self.run_hook().and_then(|()| self.inner.try_create(id, record, usage).unwrap()))
     }
 
@@ -97,6 +120,7 @@ impl SessionStore for Hooked {
         expected: &Version,
         usage: Usage,
     ) -> Option<Result<Update, StoreError>> {
+        self.at_once.fetch_add(1, Ordering::SeqCst);
         Some(self.run_hook().and_then(|()| self.inner.try_update(id, record, expected, usage).unwrap()))
     }
 
@@ -288,20 +312,28 @@ async fn a_change_during_the_call_is_kept_for_the_next_save() {
 /// A `save` of another handle is under way: the final commit waits for it.
 #[tokio::test]
 async fn a_commit_waits_for_another_of_the_same_request() {
-    let site = Site::new();
+    let (store, site) = Hooked::site();
     let jar = site.visitor().await;
-    let gate = site.store.pause(Operation::Update, session_layer::conformance::fault::Step::Before);
-    let response = tokio::spawn(site.send(&jar, async |session: Session| {
+    let (_, before) = (store.awaited(), store.at_once.load(Ordering::SeqCst));
+    assert_eq!(store.gate.forget_permits(PERMITS), PERMITS);
+    let awaited = Arc::clone(&store.awaited);
+    let response = tokio::spawn(site.send(&jar, async move |session: Session| {
         session.insert("n", 2)?;
         let clone = session.clone();
         let saving = tokio::spawn(async move { clone.save().await });
-        tokio::task::yield_now().await;
+        while awaited.load(Ordering::SeqCst) == 0 {
+            tokio::task::yield_now().await;
+        }
         session.insert("m", 3)?;
         drop(saving);
         Ok::<_, Error>("ok")
     }));
-    gate.reached().await;
-    gate.release();
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    assert!(store.awaited.load(Ordering::SeqCst) == 1 && !response.is_finished());
+    assert_eq!(store.at_once.load(Ordering::SeqCst), before, "nothing was written past the save");
+    store.gate.add_permits(PERMITS);
     assert_eq!(response.await.unwrap().status, StatusCode::OK);
     assert_eq!(site.entry(&jar, "n").await.as_deref(), Some("2"));
     assert_eq!(site.entry(&jar, "m").await.as_deref(), Some("3"));
@@ -310,7 +342,8 @@ async fn a_commit_waits_for_another_of_the_same_request() {
 /// A change that was reported as failed is not written by a commit at once either.
 #[tokio::test]
 async fn what_was_held_back_is_not_written_at_once() {
-    let (store, site) = Hooked::site();
+    // With this policy, the final commit writes even though nothing is changed any more.
+    let (store, site) = Hooked::site_with(SavePolicy::Always);
     let jar = site.visitor().await;
     let hook = store.clone();
     let reply = site
@@ -339,7 +372,7 @@ async fn the_calls_are_the_same_as_those_of_a_store_that_waits() {
         crate::forward::forward!(0: load, create, update, touch, remove);
     }
 
-    let run = async |over: fn(FaultStore<MemoryStore>) -> DynStore| {
+    let run = async |over: &dyn Fn(FaultStore<MemoryStore>) -> DynStore| {
         let site = Site::new();
         let site = Site::over(over(site.store.clone()), site.store.clone(), site.clock.clone(), |builder| builder);
         let mut jar = site.jar();
@@ -358,8 +391,16 @@ async fn the_calls_are_the_same_as_those_of_a_store_that_waits() {
         let calls: Vec<_> = site.store.log().into_iter().map(|call| (call.operation, call.outcome)).collect();
         (replies, calls)
     };
-    let at_once = run(DynStore::new).await;
-    let awaited = run(|store| DynStore::new(Awaited(store))).await;
+    let hooked = Mutex::new(None);
+    let make = |store| {
+        let store = Hooked::over(store);
+        *hooked.lock().unwrap() = Some(store.clone());
+        DynStore::new(store)
+    };
+    let at_once = run(&make).await;
+    let store = hooked.into_inner().unwrap().unwrap();
+    assert_eq!((store.awaited(), store.at_once.load(Ordering::SeqCst)), (0, 3), "all writes were at once");
+    let awaited = run(&|store| DynStore::new(Awaited(store))).await;
     assert_eq!(at_once.0, awaited.0);
     assert_eq!(at_once.1, awaited.1);
 }

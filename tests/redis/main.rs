@@ -44,6 +44,7 @@ mod cluster;
 mod greetings;
 mod kit;
 mod lost;
+mod own_writes;
 mod processes;
 mod refusals;
 mod round_trips;

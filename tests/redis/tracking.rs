@@ -28,19 +28,20 @@ use crate::{
 };
 
 /// Longer than any pause of a busy machine, so that only messages end what is tracked.
-const LONG: Duration = Duration::from_secs(30);
+pub(crate) const LONG: Duration = Duration::from_secs(30);
 
-fn tracking(server: &Server) -> RedisStore {
+pub(crate) fn tracking(server: &Server) -> RedisStore {
     patient(builder(server)).tracking(LONG).build().unwrap()
 }
 
-fn patient(builder: RedisStoreBuilder) -> RedisStoreBuilder {
+pub(crate) fn patient(builder: RedisStoreBuilder) -> RedisStoreBuilder {
     builder.connect_timeout(Duration::from_secs(5)).request_timeout(Duration::from_secs(5))
 }
 
 /// Waits until a condition holds.
-async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
-    let limit = Instant::now() + Duration::from_secs(30);
+pub(crate) async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    // Shorter than `LONG`, so that a missed change is found before the window has passed.
+    let limit = Instant::now() + Duration::from_secs(15);
     while !holds().await {
         assert!(Instant::now() < limit, "{what}");
         tokio::time::sleep(Duration::from_millis(1)).await;
@@ -58,13 +59,13 @@ async fn tracked(store: &impl SessionStore, id: &SessionId) -> Tracked {
     tracked
 }
 
-fn sealed<S: SessionStore>(store: S) -> EncryptedStore<S> {
+pub(crate) fn sealed<S: SessionStore>(store: S) -> EncryptedStore<S> {
     let secret: [u8; 32] = std::array::from_fn(|i| u8::try_from(i).unwrap().wrapping_mul(41).wrapping_add(3));
     EncryptedStore::new(store, KeyRing::new(Secret::from_bytes(secret).unwrap()))
 }
 
 /// Returns how many requests the store has sent during the call.
-async fn requests(store: &RedisStore, call: impl Future) -> u64 {
+pub(crate) async fn requests(store: &RedisStore, call: impl Future) -> u64 {
     let before = store.statistics().requests;
     call.await;
     store.statistics().requests - before
@@ -82,8 +83,6 @@ async fn a_cached_session_is_served_without_a_request_until_another_process_chan
         let id = id();
         let first = record(b"1");
         cached.create(&id, &first, usage(&first)).await.unwrap();
-        // A session that this process has written is validated once.
-        assert_eq!(requests(&ours, cached.load(&id)).await, 1);
         let some = async {
             for _ in 0..100 {
                 assert_eq!(value(&cached.load(&id).await.unwrap().unwrap()), b"1");
@@ -196,8 +195,8 @@ async fn a_request_of_a_logged_in_visitor_makes_no_round_trip_until_the_owner_is
         let (ours, other) = (tracking(&server), store(&server));
         let mut site = Site::new(&CachedStore::new(ours.clone()));
         assert_eq!(site.visit(login).await, StatusCode::OK);
-        // The first visit validates the session that this process has written, and the second reads the epoch.
-        assert_eq!((site.visit(owner).await, site.visit(owner).await), (StatusCode::OK, StatusCode::OK));
+        // The first visit reads the epoch.
+        assert_eq!(site.visit(owner).await, StatusCode::OK);
         let visits = async {
             for _ in 0..20 {
                 assert_eq!((site.visit(owner).await, site.visit(read).await), (StatusCode::OK, StatusCode::OK));
@@ -397,8 +396,9 @@ async fn a_cache_that_relies_on_messages_passes_the_kit() {
 async fn what_is_tracked_passes_the_kit() {
     for product in Product::ALL {
         let server = Arc::new(Server::start(product, &[]));
-        let checks: Vec<_> = conformance::checks().iter().filter(|check| check.sentences.contains(&"L7")).collect();
-        assert_eq!(checks.len(), 2);
+        let is_about = |check: &&conformance::Check| ["L7", "F2"].iter().any(|it| check.sentences.contains(it));
+        let checks: Vec<_> = conformance::checks().iter().filter(is_about).collect();
+        assert_eq!(checks.len(), 4);
         for check in checks {
             let clock = conformance::manual_clock();
             let store = || patient(builder(&server)).clock(clock.clone()).tracking(LONG).build().unwrap();

@@ -10,6 +10,7 @@
 #![allow(clippy::cast_precision_loss, reason = "rates are rounded anyway")]
 
 mod arguments;
+mod bare;
 mod effort;
 mod operations;
 mod over_http;

@@ -5,7 +5,7 @@ use bench_support::{
     measure::median,
 };
 
-use crate::{operations::Rates, over_http::Loaded};
+use crate::{operations::Rates, over_http::Loaded, subject::Subject};
 
 /// The lowest acceptable ratio of the store's rate to that of a bare connection.
 const OF_BARE: f64 = 0.85;
@@ -69,7 +69,11 @@ pub(crate) fn loads(all: &[Loaded]) -> String {
         let crowd = of(loaded.connections, "connection");
         let name =
             format!("{}, {crowd}, {} beside {}", loaded.pages.name(), loaded.subject.name(), best.subject.name());
-        budgets.push(budget(name, ratio(&loaded.rounds, &best.rounds), OF_PEER));
+        let ratio = ratio(&loaded.rounds, &best.rounds);
+        budgets.push(match loaded.subject {
+            Subject::Bare => (name, vec![format!("×{ratio:.2}"), String::new(), "the floor".to_owned()]),
+            _ => budget(name, ratio, OF_PEER),
+        });
     }
     format!("{table}\n{}", verdicts(budgets))
 }

@@ -11,6 +11,8 @@ use redis_pool::RedisPool;
 use session_layer::{CachedStore, RedisStore, SessionLayer, store::RedisStoreBuilder};
 use tower_sessions_redis_store::fred::prelude::{ClientLike, Config, Pool};
 
+use crate::bare::BareRedis;
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Subject {
     /// This crate. Every request queries the server.
@@ -21,12 +23,20 @@ pub(crate) enum Subject {
     /// This crate with a cache that relies on `tracking`: it serves a session without a query until the server reports
     /// that the session may have changed.
     Tracked,
+    /// No session library, but bare commands, which compare a version before they write: the lowest possible cost.
+    Bare,
     /// axum_session with its defaults: sessions stay in the process's memory, and only writes go to the server.
     AxumSessionKept,
 }
 
-pub(crate) const ALL: [Subject; 5] =
-    [Subject::SessionLayer, Subject::TowerSessions, Subject::AxumSession, Subject::Tracked, Subject::AxumSessionKept];
+pub(crate) const ALL: [Subject; 6] = [
+    Subject::SessionLayer,
+    Subject::TowerSessions,
+    Subject::AxumSession,
+    Subject::Tracked,
+    Subject::Bare,
+    Subject::AxumSessionKept,
+];
 
 /// The window of `tracking`: how long an answer from the server proves that its messages arrive.
 const WINDOW: Duration = Duration::from_secs(1);
@@ -41,15 +51,16 @@ impl Subject {
             Self::TowerSessions => "tower-sessions 0.14, tower-sessions-redis-store 0.16",
             Self::AxumSession => "axum_session 0.22, axum_session_redispool 0.13, nothing kept",
             Self::Tracked => "session-layer, RedisStore, cached, with `tracking`",
+            Self::Bare => "bare commands",
             Self::AxumSessionKept => "axum_session 0.22, axum_session_redispool 0.13, kept in memory",
         }
     }
 
-    /// The peers that a subject of this crate is compared with: those that query the server at each request, and so see
+    /// The peers that a subject of this crate, or the bare commands, are compared with: those that query the server at each request, and so see
     /// the changes of other processes.
     pub(crate) fn peers(self) -> &'static [Self] {
         match self {
-            Self::SessionLayer | Self::Tracked => &[Self::TowerSessions, Self::AxumSession],
+            Self::SessionLayer | Self::Tracked | Self::Bare => &[Self::TowerSessions, Self::AxumSession],
             _ => &[],
         }
     }
@@ -68,6 +79,7 @@ impl Subject {
                     CachedStore::new(builder(port, connections).tracking(WINDOW).build().expect("good settings"));
                 handlers::session_layer::router(SessionLayer::new(store), app)
             }
+            Self::Bare => handlers::bare::router(BareRedis::connect(&url(port)).await),
             Self::TowerSessions => {
                 let config = Config::from_url(&url(port)).expect("an address");
                 let pool = Pool::new(config, None, None, None, POOL).expect("good settings");

@@ -89,6 +89,8 @@ macro_rules! __conformance_checks {
             load::l6_the_epoch_with_a_record_is_the_present_one ["L6"]
             tracked::l7_what_is_tracked_stops_being_current ["L7"]
             tracked::l7_a_load_beside_a_change_does_not_miss_it ["L7"]
+            tracked::f2_what_was_written_stops_being_current ["F2"]
+            tracked::f2_a_write_beside_a_change_does_not_miss_it ["F2"]
             epoch::e1_no_epoch_is_none ["E1"]
             epoch::e2_one_epoch_for_all ["E2"]
             epoch::e3_it_lives_as_long_as_asked ["E3"]

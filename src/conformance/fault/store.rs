@@ -18,8 +18,8 @@ use crate::{
     record::{Epoch, Record},
     store::{
         Acquire, Clearing, Create, Cursor, End, Holder, Idle, Leases, ListedSession, Listing, Metadata, Owners, Page,
-        Refresh, Rename, SessionStore, StoreError, Stored, Swept, Touch, Update, Usage, Version, own_capabilities,
-        require,
+        Refresh, Rename, SessionStore, StoreError, Stored, Swept, Touch, Tracked, Update, Usage, Version,
+        own_capabilities, require,
     },
 };
 
@@ -58,7 +58,8 @@ impl<S> FaultStore<S> {
     }
 
     /// Answers this name and this [`in_memory`](SessionStore::in_memory) instead of the inner store's. A cache steps
-    /// aside for a store in memory.
+    /// aside for a store in memory. Also claims to track every version, of which only
+    /// [`Version::from_u64(1)`](Version::from_u64) of `SessionId::for_epoch(name)` is current.
     #[must_use]
     pub fn posing_as(mut self, name: &'static str, in_memory: bool) -> Self {
         self.pose = Some((name, in_memory));
@@ -299,6 +300,16 @@ impl<S: SessionStore> SessionStore for FaultStore<S> {
             }
         };
         self.ask(Operation::Refresh, &[id], self.inner.refresh(id, held), alter).await
+    }
+
+    fn tracked(&self, id: &SessionId, version: &Version) -> Option<Tracked> {
+        match self.pose {
+            Some((name, _)) => {
+                let is_current = (*id, *version) == (SessionId::for_epoch(name), Version::from_u64(1));
+                Some(Tracked::new(move || is_current))
+            }
+            None => self.inner.tracked(id, version),
+        }
     }
 
     fn try_load(&self, id: &SessionId) -> Option<Result<Option<Stored>, StoreError>> {

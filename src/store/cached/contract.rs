@@ -10,8 +10,8 @@ use crate::{
     id::SessionId,
     record::{Epoch, Record},
     store::{
-        Create, End, Metadata, Refresh, Rename, SessionStore, StoreError, Stored, Touch, Update, Usage, Version,
-        own_capabilities,
+        Create, End, Metadata, Refresh, Rename, SessionStore, StoreError, Stored, Touch, Tracked, Update, Usage,
+        Version, own_capabilities,
     },
 };
 
@@ -34,7 +34,7 @@ impl<S: SessionStore> SessionStore for CachedStore<S> {
 
     async fn create(&self, id: &SessionId, record: &Arc<Record>, usage: Usage) -> Result<Create, StoreError> {
         let written = |outcome: &Create| match outcome {
-            Create::Created(version) => Change::Put(Stored::new(Arc::clone(record), *version, usage)),
+            Create::Created(version) => self.written(id, record, version, usage),
             Create::Exists => Change::Drop,
         };
         self.write(id, self.inner.create(id, record, usage), written).await
@@ -48,7 +48,7 @@ impl<S: SessionStore> SessionStore for CachedStore<S> {
         usage: Usage,
     ) -> Result<Update, StoreError> {
         let written = |outcome: &Update| match outcome {
-            Update::Updated(version) => Change::Put(Stored::new(Arc::clone(record), *version, usage)),
+            Update::Updated(version) => self.written(id, record, version, usage),
             Update::Conflict(_) | Update::Gone => Change::Drop,
         };
         self.write(id, self.inner.update(id, record, expected, usage), written).await
@@ -99,7 +99,7 @@ impl<S: SessionStore> SessionStore for CachedStore<S> {
         usage: Usage,
     ) -> Result<Rename, StoreError> {
         let written = |outcome: &Rename| match outcome {
-            Rename::Renamed(version) => Change::Put(Stored::new(Arc::clone(record), *version, usage)),
+            Rename::Renamed(version) => self.written(to, record, version, usage),
             Rename::Conflict(_) | Rename::Gone | Rename::Exists => Change::Drop,
         };
         let renamed = self.write(to, self.inner.rename(from, expected, tombstone, to, record, usage), written);
@@ -125,6 +125,10 @@ impl<S: SessionStore> SessionStore for CachedStore<S> {
     async fn renew_epoch(&self, owner: &str, usage: Usage) -> Result<(), StoreError> {
         let id = SessionId::for_epoch(owner);
         self.write(&id, self.inner.renew_epoch(owner, usage), |()| Change::Drop).await
+    }
+
+    fn tracked(&self, id: &SessionId, version: &Version) -> Option<Tracked> {
+        self.inner.tracked(id, version)
     }
 
     fn answers_at_once(&self) -> bool {

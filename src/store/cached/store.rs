@@ -10,7 +10,8 @@ use crate::{
     clock::Clock,
     events::{EventKind, Observers},
     id::SessionId,
-    store::{OwnerEpoch, Refresh, SessionStore, StoreError, Stored},
+    record::Record,
+    store::{OwnerEpoch, Refresh, SessionStore, StoreError, Stored, Usage, Version},
 };
 
 /// The target of this module's events.
@@ -39,8 +40,9 @@ pub(super) const TARGET: &str = "session_layer::store::cached";
 ///
 /// If the store tracks what it loads ([`Stored::tracked`]; for example a [`RedisStore`](crate::RedisStore) with the
 /// setting `tracking`), a cached session is served without a call to the store until the store learns that it may have
-/// changed. The store documents how soon that is. A write is compared with the stored version in any case, so nothing
-/// is lost or brought back in the meantime.
+/// changed. So is a session that this process has written, if the store tracks its writes
+/// ([`SessionStore::tracked`](crate::SessionStore::tracked)). The store documents how soon it learns of a change. A
+/// write is compared with the stored version in any case, so nothing is lost or brought back in the meantime.
 ///
 /// An owner's epoch is never cached here. Whether sessions are trusted or not, revoking all sessions of an owner is
 /// visible as soon as the store itself sees it.
@@ -124,6 +126,12 @@ impl<S: SessionStore> CachedStore<S> {
         let outcome = call.await;
         cache.report_evicted(write.end(outcome.as_ref().map_or(Change::Drop, change)));
         outcome
+    }
+
+    /// The entry of a record that the store has just written.
+    pub(super) fn written(&self, id: &SessionId, record: &Arc<Record>, version: &Version, usage: Usage) -> Change {
+        let stored = Stored::new(Arc::clone(record), *version, usage);
+        Change::Put(stored.with_tracked(self.inner.tracked(id, version)))
     }
 
     /// Runs a write of many ids, after which the cache is emptied, even if the write fails or is dropped.

@@ -7,8 +7,8 @@ use crate::{
     id::SessionId,
     record::{Epoch, Record},
     store::{
-        Create, End, Metadata, OwnerEpoch, Refresh, Rename, SessionStore, StoreError, Stored, Touch, Update, Usage,
-        Version, own_capabilities,
+        Create, End, Metadata, OwnerEpoch, Refresh, Rename, SessionStore, StoreError, Stored, Touch, Tracked, Update,
+        Usage, Version, own_capabilities,
     },
 };
 
@@ -142,6 +142,10 @@ impl<S: SessionStore> SessionStore for EncryptedStore<S> {
             self.inner.renew_epoch(hash, usage).await?;
         }
         Ok(())
+    }
+
+    fn tracked(&self, id: &SessionId, version: &Version) -> Option<Tracked> {
+        self.inner.tracked(id, version)
     }
 
     fn answers_at_once(&self) -> bool {

@@ -13,8 +13,8 @@ use crate::{
     record::{Epoch, Owner, Record},
     store::{
         Acquire, Clearing, Create, Cursor, End, Holder, Idle, Leases, ListedSession, Listing, Metadata, Owners, Page,
-        Refresh, Rename, SessionStore, StoreError, StoreErrorKind, Stored, Swept, Touch, Update, Usage, Version,
-        log_failed,
+        Refresh, Rename, SessionStore, StoreError, StoreErrorKind, Stored, Swept, Touch, Tracked, Update, Usage,
+        Version, log_failed,
     },
 };
 
@@ -148,6 +148,10 @@ impl SessionStore for RedisStore {
         let outcome = self.refresh_value(id, held).await.map_err(|error| self.failed("refresh", id, error))?;
         tracing::trace!(target: TARGET, %id, same = matches!(outcome, Refresh::Same { .. }), "refresh");
         Ok(outcome)
+    }
+
+    fn tracked(&self, id: &SessionId, version: &Version) -> Option<Tracked> {
+        self.tracked_version(id, version)
     }
 
     async fn owner_epoch(&self, owner: &str) -> Result<Option<Epoch>, StoreError> {

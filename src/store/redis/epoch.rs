@@ -3,7 +3,7 @@
 use redis::Value;
 
 use super::{
-    known_epoch::KnownEpoch,
+    known::KnownEpoch,
     link::{Connection, LinkError, Mark},
     operations::no_randomness,
     reply::{Reply, generation, strings, unexpected},

@@ -13,7 +13,7 @@ mod events;
 mod generation;
 mod joined;
 mod key;
-mod known_epoch;
+mod known;
 mod lease;
 mod link;
 mod listed;

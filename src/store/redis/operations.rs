@@ -6,6 +6,7 @@ use redis::Value;
 
 use super::{
     key::partition,
+    known::KnownVersion,
     link::{Connection, LinkError, Mark},
     reply::{Reply, generation, strings, unexpected},
     script::{self, Script},
@@ -99,9 +100,16 @@ impl RedisStore {
         let place = self.place(id);
         let keys = [&*place.session, &*place.generation];
         let mark = self.inner.link.mark(keys.map(str::as_bytes));
-        let answered = self.answered(&script::LOAD, &keys, &[nonce]).await;
+        let answered = self.answered(&script::LOAD, &keys, &[nonce], None).await;
         let (reply, connection) = answered.map_err(LinkError::of_read)?;
         Ok((Reply::read(reply)?, self.tracked(mark, connection)))
+    }
+
+    /// The [`Tracked`] of a version that this process has written, if servers report changes.
+    pub(super) fn tracked_version(&self, id: &SessionId, version: &Version) -> Option<Tracked> {
+        let KnownVersion { nonce, mark, connection } = self.inner.written.get(id)?;
+        let is_known = State::of(version).is_some_and(|state| state.nonce == nonce);
+        self.tracked(Some(mark).filter(|_| is_known), connection)
     }
 
     /// The [`Tracked`] of a record that was read after this mark, and answered on this connection.
@@ -224,13 +232,12 @@ impl RedisStore {
     ) -> Result<Value, LinkError> {
         let place = self.place(id);
         let list = self.list_of(record).filter(|_| self.inner.link.is_one_node());
-        let mut keys = [&*place.session, &place.generation, ""];
-        keys[2] = list.as_deref().unwrap_or_default();
-        let keys = &keys[..2 + usize::from(list.is_some())];
-        let Written { value, expiry, limit, owner } = written;
+        let keys = [&*place.session, &*place.generation];
+        let Written { value, expiry, limit, owner, .. } = written;
         // The server makes a string of each argument, which takes it longer than to read one.
         let args = [&value[..], expiry.as_bytes(), condition, limit.as_bytes()];
-        let reply = self.run(script, keys, &args[..3 + usize::from(list.is_some())]).await?;
+        let args = &args[..3 + usize::from(list.is_some())];
+        let reply = self.run_and_remember(script, (id, written), &keys, list.as_deref(), args).await?;
         if self.inner.link.is_one_node() {
             self.inner.owners.remember(id, *owner);
         }

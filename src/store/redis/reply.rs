@@ -61,6 +61,11 @@ impl Reply {
     }
 }
 
+/// Whether a script that writes has replied that it has.
+pub(super) fn is_done(reply: &Value) -> bool {
+    matches!(reply, Value::BulkString(said) if said.first() == Some(&b'd'))
+}
+
 /// The bytes of a string.
 pub(super) fn bytes(reply: Value) -> Result<Vec<u8>, StoreError> {
     match reply {

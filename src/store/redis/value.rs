@@ -23,6 +23,10 @@ const FORMAT: u8 = 1;
 /// `scripts/head.lua` reads the same format.
 const HEAD_BYTES: usize = 90;
 
+/// The first and the last byte of the part of the head that identifies a state: the nonce, the generation, the last use
+/// and the expiry.
+pub(super) const STATE_RANGE: (u8, u8) = (2, 41);
+
 /// The offset of the part after the generation.
 const USED: usize = 26;
 const OWNER: usize = 50;
@@ -68,6 +72,7 @@ impl State {
 
 /// A record, ready to be written.
 pub(super) struct Written {
+    pub(super) nonce: Nonce,
     /// The whole value, without a lease.
     pub(super) value: Vec<u8>,
     /// The expiry in milliseconds since the Unix epoch, as a Redis argument.
@@ -95,7 +100,14 @@ impl Written {
         value.resize(HEAD_BYTES, 0);
         record.write_to(&mut value);
         // Redis refuses an expiry of 0.
-        Self { value, expiry: expires.max(1).to_string(), limit: limit.max(1).to_string(), owner }
+        Self { nonce: state.nonce, value, expiry: expires.max(1).to_string(), limit: limit.max(1).to_string(), owner }
+    }
+
+    /// Whether these bytes, read from [`STATE_RANGE`], are those of this value. The script may have stored it in another
+    /// generation.
+    pub(super) fn is_state(&self, read: &[u8]) -> bool {
+        let ours = &self.value[usize::from(STATE_RANGE.0)..=usize::from(STATE_RANGE.1)];
+        read.len() == ours.len() && read[..16] == ours[..16] && read[24..] == ours[24..]
     }
 
     /// The size of a record's value, in bytes.

@@ -28,7 +28,7 @@ use session_layer::{
     record::{Entries, Epoch, Record, RecordKind},
     store::{
         Clearing, Create, End, Leases, Listing, Metadata, Owners, Refresh, Rename, StoreError, StoreErrorKind, Stored,
-        Touch, Update, Usage, Version,
+        Touch, Tracked, Update, Usage, Version,
     },
 };
 
@@ -232,6 +232,10 @@ impl SessionStore for Broken {
 
     async fn renew_epoch(&self, owner: &str, usage: Usage) -> Result<(), StoreError> {
         self.broken_renew_epoch(owner, usage).await
+    }
+
+    fn tracked(&self, _: &SessionId, _: &Version) -> Option<Tracked> {
+        self.is(Defect::WrittenIsTrackedForever).then(|| Tracked::new(|| true))
     }
 
     async fn flush(&self) -> Result<(), StoreError> {

@@ -20,5 +20,6 @@
 mod routes;
 
 pub mod axum_session;
+pub mod bare;
 pub mod session_layer;
 pub mod tower_sessions;

@@ -101,7 +101,7 @@ impl Cluster {
         &self,
         key: &[u8],
         command: &Cmd,
-        replicas: usize,
+        how: Delivery,
         deadline: Instant,
     ) -> Result<Answer, LinkError> {
         let slot = slots::slot_of(key);
@@ -110,8 +110,7 @@ impl Cluster {
         let mut node = self.node_of(slot, deadline).await?;
         let mut asking = false;
         loop {
-            let error = match node.server.call(command, Delivery { asking, replicas, by_primary: true }, deadline).await
-            {
+            let error = match node.server.call(command, Delivery { asking, by_primary: true, ..how }, deadline).await {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };

@@ -17,6 +17,9 @@ use super::error::{LinkError, RefusalKind};
 /// Sending such a command with every read would take a sixth more processor time for each request.
 const PRIMARY_MICROS: u64 = 100_000;
 
+/// The number of the argument of a script's invocation that is its first key; see [`keys`].
+const FIRST_KEY: usize = 3;
+
 /// An open connection.
 #[derive(Clone)]
 pub(super) struct Live {
@@ -117,6 +120,9 @@ pub(super) struct Delivery {
     /// Whether only the primary of its keys executes it, so that an answer proves that the connection leads to that
     /// primary.
     pub(super) by_primary: bool,
+    /// This range of the value under the script's first key is read right after the script, in the same round trip. The
+    /// reply is then an array of the two replies.
+    pub(super) read_back: Option<(u8, u8)>,
 }
 
 /// Sends a request on one connection.
@@ -148,14 +154,14 @@ pub(super) async fn deliver(
             return reply.extract_error().map_err(failed);
         }
     };
-    if !how.asking && how.replicas == 0 {
+    if !how.asking && how.replicas == 0 && how.read_back.is_none() {
         let reply = connection.send_packed_command(command).await.and_then(Value::extract_error).map_err(failed)?;
         if how.by_primary {
             state.executed_by_primary(micros);
         }
         return Ok(reply);
     }
-    let mut pipeline = Pipeline::with_capacity(3);
+    let mut pipeline = Pipeline::with_capacity(4);
     if how.asking {
         pipeline.cmd("ASKING");
     }
@@ -165,6 +171,10 @@ pub(super) async fn deliver(
         // deadline.
         let left = deadline.saturating_duration_since(Instant::now()) * 3 / 4;
         pipeline.cmd("WAIT").arg(how.replicas).arg(left.as_millis().max(1).to_string());
+    }
+    if let Some((first, last)) = how.read_back {
+        let key = keys(command, FIRST_KEY).next().unwrap_or_default();
+        pipeline.cmd("GETRANGE").arg(key).arg(first).arg(last);
     }
     let count = pipeline.len();
     let replies = connection.send_packed_commands(&pipeline, 0, count).await.map_err(failed)?;
@@ -185,6 +195,9 @@ pub(super) async fn deliver(
         if confirmed < how.replicas {
             return Err(LinkError::NotReplicated { confirmed, wanted: how.replicas });
         }
+    }
+    if how.read_back.is_some() {
+        return Ok(Value::Array(vec![reply, next()]));
     }
     Ok(reply)
 }

@@ -84,16 +84,20 @@ impl Link {
 
     /// Runs a script on the server of its keys, of which there is at least one. If the server doesn't have the script,
     /// it is sent in full.
+    ///
+    /// With `read_back`, this range of the value under the first key is read right after the script, in the same round
+    /// trip, and the reply is an array of the two replies.
     pub(in super::super) async fn script(
         &self,
         script: &'static Script,
         keys: &[&[u8]],
         args: &[&[u8]],
+        read_back: Option<(u8, u8)>,
     ) -> Result<Answer, LinkError> {
         let deadline = self.deadline();
         let replicas = if script.writes() { self.settings.replicas } else { 0 };
         // A replica refuses each script: it writes, or ends with a removal that changes nothing.
-        let how = Delivery { asking: false, replicas, by_primary: true };
+        let how = Delivery { asking: false, replicas, by_primary: true, read_back };
         let call = async |command: Cmd| self.call(keys.first().copied(), &command, how, deadline).await;
         match call(invocation("EVALSHA", script.hash(), keys, args)).await {
             Err(error) if error.refusal() == Some(RefusalKind::NoScript) => {
@@ -133,9 +137,7 @@ impl Link {
         match &self.shape {
             Shape::Single(server) => server.call(command, how, deadline).await,
             // Boxed, so that the future of a request to a single server doesn't reserve room for this.
-            Shape::Cluster(cluster) => {
-                Box::pin(cluster.call(key.unwrap_or_default(), command, how.replicas, deadline)).await
-            }
+            Shape::Cluster(cluster) => Box::pin(cluster.call(key.unwrap_or_default(), command, how, deadline)).await,
         }
     }
 
@@ -182,6 +184,18 @@ impl Link {
     /// Whether servers report changes.
     pub(in super::super) fn is_tracking(&self) -> bool {
         self.tracking.is_some()
+    }
+
+    /// Returns the mark of a value that this process has written and then read back, with this mark from before. The
+    /// change of the first key must have been noted with [`changing`](Self::changing).
+    ///
+    /// Returns `None` unless exactly two changes of the first key have been noted since, and none of the second: that
+    /// one, and the one that the server has reported. The server sends its message between the replies to the two
+    /// requests, so it has arrived. This relies on the script to have written the key: without the message, another
+    /// client's change could be taken for this one.
+    pub(in super::super) fn mark_of_own(&self, before: Mark) -> Option<Mark> {
+        let mark = before.after_own_change();
+        self.tracking.as_ref().filter(|tracking| tracking.is_unchanged(mark)).map(|_| mark)
     }
 
     /// Returns a guard. When dropped, it notes that this process may have changed these keys.

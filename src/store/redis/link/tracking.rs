@@ -32,7 +32,27 @@ pub(super) struct Tracking {
 #[derive(Debug, Clone, Copy)]
 pub(in super::super) struct Mark {
     places: [u16; 2],
-    changes: u64,
+    counts: Counts,
+}
+
+/// The counters of two keys, and of changes that concern all keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Counts {
+    keys: [u64; 2],
+    all: u64,
+}
+
+impl Mark {
+    /// The mark after two changes of the first key.
+    pub(super) fn after_own_change(self) -> Self {
+        let [first, second] = self.places;
+        let mut counts = self.counts;
+        counts.keys[0] = counts.keys[0].wrapping_add(2);
+        if first == second {
+            counts.keys[1] = counts.keys[0];
+        }
+        Self { counts, ..self }
+    }
 }
 
 impl Tracking {
@@ -44,18 +64,17 @@ impl Tracking {
     /// Marks the state of two keys. Call this before sending the request that reads them.
     pub(super) fn mark(&self, keys: [&[u8]; 2]) -> Mark {
         let places = keys.map(place);
-        Mark { places, changes: self.sum(places) }
+        Mark { places, counts: self.counts(places) }
     }
 
     /// Returns whether no change of the marked keys has been noted since.
     pub(super) fn is_unchanged(&self, mark: Mark) -> bool {
-        self.sum(mark.places) == mark.changes
+        self.counts(mark.places) == mark.counts
     }
 
-    /// Counters only grow, so the sum is the same only if each counter is.
-    fn sum(&self, places: [u16; 2]) -> u64 {
-        let counts = places.map(|place| self.changes[usize::from(place)].load(Ordering::Acquire));
-        counts.iter().fold(self.of_all.load(Ordering::Acquire), |sum, count| sum.wrapping_add(*count))
+    fn counts(&self, places: [u16; 2]) -> Counts {
+        let keys = places.map(|place| self.changes[usize::from(place)].load(Ordering::Acquire));
+        Counts { keys, all: self.of_all.load(Ordering::Acquire) }
     }
 
     /// Notes that a key may have changed.
@@ -121,6 +140,29 @@ mod tests {
         let again = tracking.mark([b"a", b"g"]);
         tracking.read_push(&[Value::Array(vec![bulk("g")])]);
         assert!(!tracking.is_unchanged(again) && tracking.is_unchanged(other), "by the second key");
+    }
+
+    #[test]
+    fn the_mark_of_an_own_change_counts_two_changes_of_the_first_key() {
+        for keys in [[b"a", b"g"], [b"a", b"a"]] {
+            let tracking = Tracking::new(Arc::default());
+            let own = tracking.mark(keys.map(|key| &key[..])).after_own_change();
+            let message = || tracking.read_push(&[Value::Array(vec![bulk("a")])]);
+            assert!(!tracking.is_unchanged(own));
+            message();
+            assert!(!tracking.is_unchanged(own));
+            tracking.changed(b"a");
+            assert!(tracking.is_unchanged(own));
+            if keys == [b"a", b"g"] {
+                let other = tracking.mark([b"a", b"g"]).after_own_change();
+                tracking.changed(b"a");
+                tracking.changed(b"g");
+                assert!(!tracking.is_unchanged(other), "the other key's change stands for none of them");
+                continue;
+            }
+            message();
+            assert!(!tracking.is_unchanged(own), "another change");
+        }
     }
 
     #[test]

@@ -11,7 +11,9 @@ if head ~= '' then
     return unwritten('x')
   end
   if nonce(head) == nonce(ARGV[3]) then
-    return unwritten('d' .. string.sub(head, 19, 26))
+    -- Rewrites the same byte, so that a reply of 'd' always comes with a change; see `Link::mark_of_own`.
+    redis.call('SETRANGE', KEYS[1], 0, string.sub(head, 1, 1))
+    return 'd' .. string.sub(head, 19, 26)
   end
   if is_live(head, current) then
     return unwritten('e')

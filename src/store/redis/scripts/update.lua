@@ -17,7 +17,8 @@ end
 local stored = nonce(head)
 if stored ~= ARGV[5] then
   if stored == nonce(ARGV[3]) then
-    -- Rewrites the same byte. The first write was not answered; replicas that confirm this write have that one, too.
+    -- Rewrites the same byte. The first write was not answered; replicas that confirm this write have that one, too. And a
+    -- reply of 'd' always comes with a change; see `Link::mark_of_own`.
     redis.call('SETRANGE', KEYS[1], 0, string.sub(head, 1, 1))
     return 'd' .. string.sub(head, 19, 26)
   end

@@ -40,8 +40,13 @@ struct Attempts<'a> {
     /// The version named by an attempt that was not answered. If nothing is left under the id, that attempt may have
     /// ended it.
     unsure: Option<Version>,
-    is_last: bool,
+    /// The attempts that were made after the time was over.
+    late: u32,
 }
+
+/// The most attempts after the time is over, if writes of other requests have come first. They are answered quickly, and a
+/// logout should not fail because of them.
+const MOST_LATE: u32 = 8;
 
 /// The outcome of one attempt.
 enum EndAttempt {
@@ -129,7 +134,7 @@ async fn end_along(context: &Context, mut way: Way, seen: Option<&Version>) -> R
 
 impl<'a> Attempts<'a> {
     fn new(context: &'a Context) -> Self {
-        Self { context, deadline: context.deadline(), unsure: None, is_last: false }
+        Self { context, deadline: context.deadline(), unsure: None, late: 0 }
     }
 
     /// Notes that the session is live in this version. If an end of another version was not answered, it can't take
@@ -140,20 +145,20 @@ impl<'a> Attempts<'a> {
 
     /// Makes one attempt to end the session in this version.
     async fn make(&mut self, id: &SessionId, version: &Version) -> Result<EndAttempt> {
-        let mut newer = None;
+        let (mut newer, mut is_refused) = (None, false);
         match self.context.store.end(id, version, self.context.clock.now()).await {
             Ok(End::Ended) => return Ok(EndAttempt::Over(Ended::Done(*id))),
             Ok(End::Gone) => return self.nothing_left(id).await.map(EndAttempt::Over),
             Ok(End::Conflict(stored)) => {
                 // Whatever is stored has another version.
                 self.unsure = None;
-                newer = stored;
+                (newer, is_refused) = (stored, true);
             }
             // Damaged since it was seen: the next load reports that, and then it is removed.
             Err(error) if error.kind() == StoreErrorKind::Corrupt => {}
             // After `NotReplicated`, a second attempt that finds nothing would not tell whether replicas have the end.
             Err(error) if error.kind() == StoreErrorKind::OutcomeUnknown => {
-                if self.is_last {
+                if self.late > 0 {
                     return Err(error.during("end").on(id).into());
                 }
                 self.unsure = Some(*version);
@@ -163,11 +168,12 @@ impl<'a> Attempts<'a> {
         if Instant::now() < self.deadline {
             return Ok(EndAttempt::Again(newer));
         }
-        // Even if the time is over, make one more attempt, on what the first one met.
-        if self.is_last {
+        // Even if the time is over, make another attempt, on what the last one met.
+        let most = if is_refused { MOST_LATE } else { 1 };
+        if self.late >= most {
             return Err(Error::session(ErrorKind::Contended, *id));
         }
-        self.is_last = true;
+        self.late += 1;
         Ok(EndAttempt::Again(newer))
     }
 

@@ -116,7 +116,8 @@ impl<R> SessionLayerBuilder<R> {
         self
     }
 
-    /// Sets how long a commit that meets conflicts is retried. Default: 5 s.
+    /// Sets how long a commit that meets conflicts is retried. Default: 5 s. A logout is tried up to eight more times after
+    /// that.
     #[must_use]
     pub fn retry_for(mut self, time: Duration) -> Self {
         self.parts.settings.retry_for = time;

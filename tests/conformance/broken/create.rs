@@ -52,9 +52,9 @@ impl Broken {
         }
         let created = created?;
         if self.is(Defect::CreateCapsAtLoad)
-            && let Create::Created(_) = created
+            && let Create::Created(version) = created
         {
-            self.uncap(id, usage);
+            self.uncap(id, Some(version), usage);
         }
         if self.is(Defect::ListsCreatedOnly)
             && let Create::Created(_) = created

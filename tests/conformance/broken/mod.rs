@@ -288,8 +288,11 @@ impl Broken {
     }
 
     /// Stores an expiry as it was asked for, past the absolute limit too.
-    fn uncap(&self, id: &SessionId, usage: Usage) {
-        if let Some(slot) = self.inner.raw().slots.get_mut(id) {
+    fn uncap(&self, id: &SessionId, version: Option<Version>, usage: Usage) {
+        if let Some(slot) = self.inner.raw().slots.get_mut(id)
+            // Another call may have been faster.
+            && version.is_none_or(|version| slot.stored.version == version)
+        {
             slot.stored.expires_at = usage.expires_at;
         }
     }

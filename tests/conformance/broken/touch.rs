@@ -68,7 +68,7 @@ impl Broken {
             }
             Defect::TouchCapsAtLoad => {
                 let touched = self.inner.touch(id, usage).await?;
-                self.uncap(id, usage);
+                self.uncap(id, None, usage);
                 return Ok(touched);
             }
             Defect::TouchLeavesUse => {

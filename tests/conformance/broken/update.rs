@@ -81,9 +81,9 @@ impl Broken {
             }
         }
         let updated = updated?;
-        if let Update::Updated(_) = updated {
+        if let Update::Updated(version) = updated {
             if self.is(Defect::UpdateCapsAtLoad) {
-                self.uncap(id, usage);
+                self.uncap(id, Some(version), usage);
             }
             if let (Defect::UpdateLeavesUse, Some(before)) = (self.defect, &before) {
                 self.use_at(id, before.used_at);

@@ -24,7 +24,7 @@ use crate::{
     store::{Create, SessionStore, Update, Usage, Version},
 };
 
-/// What became of a commit at once.
+/// The outcome of [`commit_at_once`](RequestSession::commit_at_once).
 #[derive(Debug)]
 pub(crate) enum AtOnce {
     /// The final commit is over. An error replaces the handler's response.
@@ -50,7 +50,7 @@ enum Of {
     Stored { expected: Version, is_forwarded: bool },
 }
 
-/// What became of that call.
+/// The outcome of the call that a commit makes.
 enum Made {
     Written,
     Failed(Error),

@@ -98,7 +98,7 @@ impl RequestSession {
     }
 
     /// Records what a failed write has found out.
-    pub(super) fn note_failure(&self, work: Work, start: CommitStart) {
+    fn note_failure(&self, work: Work, start: CommitStart) {
         let mut state = self.state();
         state.is_revoked = work.is_revoked;
         if state.ending.destroys == start.destroys {

@@ -1,4 +1,4 @@
-//! What a commit began with, and what it begins with if it takes over from another.
+//! The state that a commit began with, and a commit that the ordinary one takes over.
 
 use tracing::Span;
 

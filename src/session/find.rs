@@ -45,7 +45,7 @@ pub(crate) const MOST_HOPS: usize = 8;
 /// for an hour and the grace, and the layer renews at most once a minute. The application may renew more often.
 pub(crate) const MOST_LINKS: usize = 64;
 
-/// What a store has answered to a load.
+/// A store's answer to a load.
 pub(super) type Answer = Result<Option<Stored>, StoreError>;
 
 /// What is stored under an id, before tombstones are followed and the owner's epoch is compared.

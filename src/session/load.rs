@@ -62,7 +62,7 @@ pub(crate) struct Loaded {
     rival: Option<SessionId>,
 }
 
-/// What looking up a token at once has led to.
+/// The outcome of [`load_at_once`].
 pub(crate) enum LoadedAtOnce {
     /// The token's session, which is the request's.
     Live(Live),

@@ -62,7 +62,7 @@ mod memory_under_a_fault_store {
     session_layer::conformance::tests!(open);
 }
 
-/// Answers each call at once where the inner store does, so that the kit checks these answers for every sentence.
+/// A store whose awaited methods return what the inner store answers at once, so that the whole kit checks these answers.
 pub(crate) struct AtOnce<S>(pub(crate) S);
 
 impl<S: SessionStore> SessionStore for AtOnce<S> {

@@ -1,4 +1,4 @@
-//! What the helpers of all servers share: free ports, waiting, and signals.
+//! Free ports, waiting and signals, for the helpers of all servers.
 
 use std::{
     collections::BTreeSet,

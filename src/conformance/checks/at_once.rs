@@ -1,4 +1,4 @@
-//! A1 and A2: an answer at once is that of the awaited method, and no answer has done nothing.
+//! A1 and A2: an answer at once is that of the awaited method, and a call that isn't answered has no effect.
 
 use super::{
     super::{
@@ -120,7 +120,7 @@ pub(super) async fn a2_no_answer_has_done_nothing(bench: Bench) -> Verdict {
     let a2 = bench.about("A2");
     let session = a2.sample();
     if a2.try_create(&session.id, &session.record, session.usage)?.is_some() {
-        // A1 is about an answer.
+        // The checks of A1 look at what an answered call has stored.
         a2.remove(&session.id).await?;
     }
     a2.absent(&session.id, "after a `try_create` that did not answer").await?;

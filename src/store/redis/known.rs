@@ -1,4 +1,4 @@
-//! What the process knows without asking, until a server reports a change.
+//! Epochs and versions that the process relies on until a server reports a change.
 
 use super::{
     link::{Connection, Mark},
